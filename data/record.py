@@ -1,0 +1,53 @@
+"""Remake the recorded runs of this folder: `make record`, or `python data/record.py [NAME ...]` for some of them.
+
+A run whose file is there is kept; delete the file to remake it. An interrupted recording goes on where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from utils.recipe import Recipe, rate_text
+from utils.sweep import record
+
+FOLDER = Path(__file__).parent
+# (recipe, number of seeds: 0, 1, 2 ..., cap in iterations), the longest first
+PLAN = [
+    (Recipe(lr=1e-5), 8, 400_000),
+    (Recipe(lr=1e-5, data="digits"), 2, 400_000),
+    (Recipe(lr=1e-4), 24, 60_000),
+    (Recipe(lr=1e-4, data="digits"), 8, 60_000),
+    (Recipe(lr=1e-3), 100, 200),
+    (Recipe(lr=1e-3, data="digits"), 40, 200),
+]
+
+
+def atlas_iterations(recipe: Recipe, cap: int) -> list[int]:
+    """Ten a decade, and evenly over the length that a run at that rate has: what the recorded atlas of seed 0 shows."""
+    if recipe.lr >= 1e-3:
+        return list(range(1, cap + 1))
+    decades = {round(10 ** (tenth / 10)) for tenth in range(40)}
+    return sorted(decades | set(range(0, cap, round(0.1 / recipe.lr))) - {0})
+
+
+def name(recipe: Recipe) -> str:
+    """The folder of a recipe's runs, such as pulses_lr1e-3."""
+    return f"{recipe.data}_lr{rate_text(recipe.lr)}"
+
+
+if __name__ == "__main__":
+    names = [name(recipe) for recipe, _, _ in PLAN]
+    parser = argparse.ArgumentParser(description="Remake the recorded runs.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(names)} (all of them by default)")
+    parser.add_argument("--jobs", type=int, default=-1, help="runs at a time (default: one a processor core)")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(names):
+        parser.error(f"there is no recording named {', '.join(sorted(unknown))}; there are {', '.join(names)}")
+    for recipe, seeds, cap in PLAN:
+        if not arguments.names or name(recipe) in arguments.names:
+            print(f"{name(recipe)}: {seeds} runs, each to its NaN or to {cap:,} iterations", flush=True)
+            record(
+                FOLDER / name(recipe), recipe, range(seeds), cap, jobs=arguments.jobs,
+                atlas_at={0: atlas_iterations(recipe, cap)},
+            )  # fmt: skip

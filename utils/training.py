@@ -1,0 +1,271 @@
+"""GAN (networks, optimisers, random state; .step()) and train(), which turns a Recipe into a Trace.
+
+Uses everything above it: data, networks, losses, recipe, trace.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from utils import data
+from utils.losses import LOSSES
+from utils.networks import Discriminator, Generator
+from utils.recipe import Recipe, whole
+from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance
+
+__all__ = ["GAN", "Recipe", "Step", "train"]
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one iteration computed, before the weights moved.
+
+    row is the iteration's entry in a Trace, in the order of QUANTITIES; z is (batch, latent), real and fake are
+    (batch, dimension), the logits (batch,); the losses are scalars that still carry their graph.
+    """
+
+    row: list[float]
+    z: torch.Tensor
+    real: torch.Tensor
+    fake: torch.Tensor
+    real_logits: torch.Tensor
+    fake_logits: torch.Tensor
+    loss_d: torch.Tensor
+    loss_g: torch.Tensor
+
+    @property
+    def finite(self) -> bool:
+        """Are both losses finite?"""
+        return math.isfinite(self.row[0]) and math.isfinite(self.row[1])
+
+
+class GAN:
+    """The two networks, their optimisers and the one random generator a run draws from."""
+
+    def __init__(self, recipe: Recipe, seed: int = 0):
+        if not isinstance(recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, not {recipe!r}")
+        whole("seed", seed, at_least=0)
+        self.recipe, self.seed, self.iteration = recipe, seed, 0
+        self.data = data.load(recipe.data)
+        self.loss = LOSSES[recipe.loss]
+        self.random = torch.Generator().manual_seed(seed)
+        self.generator = Generator(recipe.latent, self.data.dimension, self.data.full_scale, recipe.hidden_g, self.random)
+        self.discriminator = Discriminator(self.data.dimension, recipe.hidden_d, self.random)
+        self.weights_g, self.weights_d = tuple(self.generator.parameters()), tuple(self.discriminator.parameters())
+        # fused: the same Adam in one pass over the weights, a tenth of the time of an iteration saved.
+        adam = {"lr": recipe.lr, "betas": (recipe.beta1, recipe.beta2), "fused": True}
+        self.optimiser_g = torch.optim.Adam(self.weights_g, **adam)
+        self.optimiser_d = torch.optim.Adam(self.weights_d, **adam)
+
+    @property
+    def lr(self) -> float:
+        """The learning rate in force, of both networks; setting it takes effect at the next update."""
+        return self.optimiser_g.param_groups[0]["lr"]
+
+    @lr.setter
+    def lr(self, lr: float) -> None:
+        for optimiser in (self.optimiser_g, self.optimiser_d):
+            optimiser.param_groups[0]["lr"] = lr
+
+    def forward(self) -> Step:
+        """Draw a batch and latents, and compute logits and losses: one forward pass serves both networks."""
+        samples, batch = self.data.samples, self.recipe.batch
+        real = samples[torch.randint(len(samples), (batch,), generator=self.random)]
+        z = torch.randn(batch, self.recipe.latent, generator=self.random)
+        fake = self.generator(z)
+        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
+        loss_d, loss_g = self.loss(real_logits, fake_logits)
+        self.iteration += 1
+        row = _row(z, real_logits.detach(), fake_logits.detach(), loss_d.detach(), loss_g.detach())
+        return Step(row, z, real, fake, real_logits, fake_logits, loss_d, loss_g)
+
+    def update(self, step: Step, d: bool = True, g: bool = True) -> None:
+        """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
+        # Both gradients are taken before either network moves: a simultaneous update.
+        if d:
+            gradients_d = torch.autograd.grad(step.loss_d, self.weights_d, retain_graph=g)
+        if g:
+            gradients_g = torch.autograd.grad(step.loss_g, self.weights_g)
+        if d:
+            _apply(self.optimiser_d, self.weights_d, gradients_d)
+        if g:
+            _apply(self.optimiser_g, self.weights_g, gradients_g)
+
+    def step(self) -> Step:
+        """One iteration."""
+        step = self.forward()
+        self.update(step)
+        return step
+
+    @torch.no_grad()
+    def sample(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """What G draws at latents z (count, latent), and D's logits for it: (count, dimension) and (count,)."""
+        samples = self.generator(z)
+        return samples, self.discriminator(samples)
+
+    def atlas(self, direction: torch.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """G's samples (97, dimension) and D's logits (97,) at latents ATLAS_Z times `direction`, a unit vector (latent,).
+
+        With a latent of one number that is everything G can draw; the default direction is the first axis.
+        """
+        if direction is None:
+            direction = torch.eye(self.recipe.latent)[0]
+        samples, logits = self.sample(torch.from_numpy(ATLAS_Z)[:, None] * direction)
+        return samples.numpy(), logits.numpy()
+
+    def state(self) -> dict:
+        """Everything that the next iteration depends on, as tensors and numbers."""
+        return {
+            "recipe": asdict(self.recipe),
+            "seed": self.seed,
+            "iteration": self.iteration,
+            "generator": self.generator.state_dict(),
+            "discriminator": self.discriminator.state_dict(),
+            "optimiser_g": self.optimiser_g.state_dict(),
+            "optimiser_d": self.optimiser_d.state_dict(),
+            "random": self.random.get_state(),
+        }
+
+    def load_state(self, state: dict) -> None:
+        """Go back (or forward) to a state of the same recipe and seed; ValueError for another one's."""
+        if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
+            raise ValueError(f"that state belongs to {Recipe(**state['recipe'])} with seed {state['seed']}, not to this run")
+        self.iteration = state["iteration"]
+        for name in ("generator", "discriminator", "optimiser_g", "optimiser_d"):
+            getattr(self, name).load_state_dict(state[name])
+        self.random.set_state(state["random"])
+
+
+def _row(z, real_logits, fake_logits, loss_d, loss_g) -> list[float]:
+    """One entry of a Trace, in the order of QUANTITIES."""
+    real_score, fake_score = torch.sigmoid(real_logits).mean(), torch.sigmoid(fake_logits).mean()
+    fake_min, fake_max = fake_logits.aminmax()
+    real_min, real_max = real_logits.aminmax()
+    z_max = z[fake_logits.argmax()]
+    z_max = z_max[0] if len(z_max) == 1 else z_max.norm()
+    score_d = (real_score + 1 - fake_score) / 2
+    return torch.stack([loss_g, loss_d, fake_score, score_d, fake_max, fake_min, real_max, real_min, z_max]).tolist()
+
+
+def _apply(optimiser, weights, gradients) -> None:
+    for weight, gradient in zip(weights, gradients):
+        weight.grad = gradient
+    optimiser.step()
+
+
+def train(
+    recipe: Recipe | GAN,
+    iterations: int,
+    seed: int = 0,
+    *,
+    stop: Callable[[], bool] | None = None,
+    checkpoint: str | Path | None = None,
+    checkpoint_seconds: float = 30.0,
+    atlas_at: Iterable[int] = (),
+    progress: bool = True,
+) -> Trace:
+    """Train until the first loss that is not finite, for at most `iterations`, and return what was recorded.
+
+    recipe              a Recipe, or a GAN to go on with (its own seed counts then)
+    stop                asked after each iteration; True ends the run
+    checkpoint          file that keeps the unfinished run, written every `checkpoint_seconds`; a run that finds it there
+                        goes on from it, to the last bit as if it had never stopped
+    atlas_at            iterations whose atlas of G is kept; the last iteration's always is
+    progress            show a bar on runs that last longer than two seconds
+
+    The iteration with the broken loss is recorded, and its update made: after it every weight is NaN.
+    KeyboardInterrupt ends the run like `stop` and returns the Trace so far.
+    Raises ValueError or TypeError for an argument no run can have, before any work starts.
+    """
+    whole("iterations", iterations, at_least=1)
+    gan = recipe if isinstance(recipe, GAN) else GAN(recipe, seed)
+    recorder = _Recorder(gan, set(atlas_at))
+    if checkpoint is not None and Path(checkpoint).is_file():
+        recorder.resume(Path(checkpoint))
+    saved = time.monotonic()
+    bar = tqdm(total=iterations, initial=recorder.count, delay=2, mininterval=0.5, leave=False, unit=" iterations", disable=not progress)
+    try:
+        while recorder.count < iterations and not recorder.broken:
+            step = gan.forward()
+            recorder.record(step)
+            gan.update(step)
+            if recorder.count % 64 == 0:
+                bar.update(recorder.count - bar.n)
+                if checkpoint is not None and time.monotonic() - saved > checkpoint_seconds:
+                    recorder.save(Path(checkpoint))
+                    saved = time.monotonic()
+            if stop is not None and stop():
+                break
+    except KeyboardInterrupt:
+        pass
+    finally:
+        bar.close()
+    return recorder.trace()
+
+
+class _Recorder:
+    """Collects the rows of one run, and writes and reads its checkpoint."""
+
+    def __init__(self, gan: GAN, atlas_at: set[int]):
+        self.gan, self.atlas_at = gan, atlas_at
+        self.rows = np.empty((1024, len(QUANTITIES)), dtype=np.float32)
+        self.count, self.broken, self.last = 0, False, None
+        self.atlases: list[tuple[int, np.ndarray, np.ndarray]] = []
+
+    def record(self, step: Step) -> None:
+        if self.count == len(self.rows):  # twice the room
+            self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
+        self.rows[self.count] = step.row
+        self.count, self.last, self.broken = self.count + 1, step, not step.finite
+        if self.broken or self.gan.iteration in self.atlas_at:
+            self.keep_atlas()
+
+    def keep_atlas(self) -> None:
+        loudest = self.last.z[self.last.fake_logits.argmax()]
+        direction = None if len(loudest) == 1 else loudest / loudest.norm()
+        # float16 is plenty for a picture; what overflows it is off the colour scale anyway.
+        samples, logits = self.gan.atlas(direction)
+        with np.errstate(over="ignore"):
+            self.atlases.append((self.gan.iteration, samples.astype(np.float16), logits))
+
+    def trace(self) -> Trace:
+        """The Trace so far; its last atlas shows the weights that computed the last loss, or those after it if it was finite."""
+        values = {name: self.rows[: self.count, column].copy() for column, name in enumerate(QUANTITIES)}
+        if self.last is None:
+            return Trace(self.gan.recipe, self.gan.seed, values, provenance=provenance())
+        if not self.atlases or self.atlases[-1][0] != self.gan.iteration:
+            self.keep_atlas()
+        last_batch = {name: getattr(self.last, name).detach().numpy().copy() for name in ("z", "real_logits", "fake_logits")}
+        iteration, image, logit = (np.stack(part) for part in zip(*self.atlases))
+        atlas = {"iteration": iteration, "image": image, "logit": logit}
+        return Trace(
+            self.gan.recipe, self.gan.seed, values, last_batch=last_batch, atlas=atlas, provenance=provenance()
+        )
+
+    def save(self, path: Path) -> None:
+        atlases = [(iteration, torch.from_numpy(image), torch.from_numpy(logit)) for iteration, image, logit in self.atlases]
+        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.save({"gan": self.gan.state(), "rows": torch.from_numpy(self.rows[: self.count]), "atlases": atlases}, unfinished)
+        os.replace(unfinished, path)
+
+    def resume(self, path: Path) -> None:
+        try:
+            saved = torch.load(path, weights_only=True)
+            state, rows, atlases = saved["gan"], saved["rows"], saved["atlases"]
+        except Exception as error:  # torch.load raises almost anything on a foreign file
+            raise ValueError(f"{path} is not a checkpoint of a run, or it is damaged ({type(error).__name__})") from None
+        self.gan.load_state(state)
+        self.count = len(rows)
+        self.rows = np.concatenate([rows.numpy(), np.empty_like(self.rows)])
+        self.atlases = [(iteration, image.numpy(), logit.numpy()) for iteration, image, logit in atlases]
