@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from utils.hazard import hazard
 from utils.recipe import Recipe, rate_text
 from utils.sweep import record
 
@@ -21,6 +22,7 @@ PLAN = [
     (Recipe(lr=1e-3), 100, 200),
     (Recipe(lr=1e-3, data="digits"), 40, 200),
 ]
+WITH_HAZARD = [Recipe(lr=1e-4)]  # whose recordings also hold the chance of the collapse, every fourth iteration
 
 
 def atlas_iterations(recipe: Recipe, cap: int) -> list[int]:
@@ -47,7 +49,8 @@ if __name__ == "__main__":
     for recipe, seeds, cap in PLAN:
         if not arguments.names or name(recipe) in arguments.names:
             print(f"{name(recipe)}: {seeds} runs, each to its NaN or to {cap:,} iterations", flush=True)
+            watch = {"hazard": hazard} if recipe in WITH_HAZARD else None
             record(
                 FOLDER / name(recipe), recipe, range(seeds), cap, jobs=arguments.jobs,
-                atlas_at={0: atlas_iterations(recipe, cap)},
+                atlas_at={0: atlas_iterations(recipe, cap)}, watch=watch,
             )  # fmt: skip

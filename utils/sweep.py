@@ -6,7 +6,7 @@ Uses training and trace. To spread a sweep over a Dask cluster, wrap the call, n
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import joblib
@@ -14,7 +14,7 @@ from tqdm.auto import tqdm
 
 from utils.recipe import Recipe, whole
 from utils.trace import Trace
-from utils.training import train
+from utils.training import GAN, train
 
 
 def sweep(
@@ -42,19 +42,21 @@ def record(
     iterations: int,
     *,
     atlas_at: dict[int, Iterable[int]] | None = None,
+    watch: dict[str, Callable[[GAN], float]] | None = None,
     jobs: int = -1,
     progress: bool = True,
 ) -> list[Path]:
     """Like sweep, but each run is thinned and saved to folder/seedNNN.npz when it ends; a file that is there is not remade.
 
-    atlas_at gives, for a seed, the iterations whose atlas of G is kept. An interrupted run leaves a checkpoint beside
-    its file and goes on from it the next time.
+    atlas_at gives, for a seed, the iterations whose atlas of G is kept; `watch` is passed on to `train`. An interrupted
+    run leaves a checkpoint beside its file and goes on from it the next time.
     """
     folder, atlas_at = Path(folder), atlas_at or {}
     paths = [folder / f"seed{seed:03d}.npz" for seed in seeds]
     missing = [(path, seed) for path, seed in zip(paths, seeds) if not path.exists()]
     calls = (
-        joblib.delayed(_record)(path, recipe, iterations, seed, tuple(atlas_at.get(seed, ()))) for path, seed in missing
+        joblib.delayed(_record)(path, recipe, iterations, seed, tuple(atlas_at.get(seed, ())), watch)
+        for path, seed in missing
     )
     list(_finished(calls, len(missing), jobs, progress))
     return paths
@@ -68,9 +70,9 @@ def recorded(folder: Path | str) -> list[Trace]:
     return [Trace.load(path) for path in paths]
 
 
-def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at: tuple[int, ...]) -> None:
+def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at: tuple[int, ...], watch) -> None:
     checkpoint = path.with_suffix(".unfinished")
-    trace = train(recipe, iterations, seed, checkpoint=checkpoint, atlas_at=atlas_at, progress=False)
+    trace = train(recipe, iterations, seed, checkpoint=checkpoint, atlas_at=atlas_at, watch=watch, progress=False)
     # A run that was interrupted has its checkpoint to go on from; only a finished one is a recording.
     if trace.nan_at is None and trace.iterations < iterations:
         raise KeyboardInterrupt

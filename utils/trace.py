@@ -34,6 +34,7 @@ QUANTITIES = (
     "fake_max_z",  # the latent of the sample with the largest generated logit (its length, if the latent is wider than 1)
 )
 ATLAS_Z = np.linspace(-6, 6, 97, dtype=np.float32)  # where an atlas of G is drawn
+GROUPS = ("values", "low", "high", "last_batch", "atlas", "watched")  # a Trace's arrays, by the attribute they stand in
 FORMAT = 1
 
 
@@ -48,6 +49,7 @@ class Trace:
     last_batch          {"z": (batch, latent), "real_logits": (batch,), "fake_logits": (batch,)} of the last iteration
     atlas               {"iteration": (snapshots,), "image": (snapshots, 97, dimension) in the data's unit,
                         "logit": (snapshots, 97)}: what G draws, and D's logit for it, at latents ATLAS_Z
+    watched             {"iteration": (looks,), name: (looks,)}: what train's `watch` saw before these iterations
     provenance          versions, processor, date, commit
     """
 
@@ -59,6 +61,7 @@ class Trace:
     high: dict[str, np.ndarray] = field(default_factory=dict)
     last_batch: dict[str, np.ndarray] = field(default_factory=dict)
     atlas: dict[str, np.ndarray] = field(default_factory=dict)
+    watched: dict[str, np.ndarray] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
@@ -126,7 +129,7 @@ class Trace:
         ones = np.ones(keep, dtype=np.int64)
         return Trace(
             self.recipe, self.seed, values, np.concatenate([ones, counts, ones]), low, high,
-            self.last_batch, self.atlas, self.provenance,
+            self.last_batch, self.atlas, self.watched, self.provenance,
         )  # fmt: skip
 
     def save(self, path) -> None:
@@ -134,7 +137,7 @@ class Trace:
         path = Path(path)
         header = {"format": FORMAT, "recipe": asdict(self.recipe), "seed": self.seed, "provenance": self.provenance}
         arrays = {"header": np.array(json.dumps(header)), "width": self.width}
-        for group in ("values", "low", "high", "last_batch", "atlas"):
+        for group in GROUPS:
             arrays |= {f"{group}.{name}": array for name, array in getattr(self, group).items()}
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         try:
@@ -157,7 +160,7 @@ class Trace:
             header = json.loads(str(arrays.pop("header")))
             if header["format"] != FORMAT:
                 raise ValueError(f"format {header['format']}, this version reads {FORMAT}")
-            groups = {"values": {}, "low": {}, "high": {}, "last_batch": {}, "atlas": {}}
+            groups = {group: {} for group in GROUPS}
             width = arrays.pop("width")
             for name, array in arrays.items():
                 group, _, key = name.partition(".")

@@ -172,6 +172,8 @@ def train(
     checkpoint: str | Path | None = None,
     checkpoint_seconds: float = 30.0,
     atlas_at: Iterable[int] = (),
+    watch: dict[str, Callable[[GAN], float]] | None = None,
+    watch_every: int = 4,
     progress: bool = True,
 ) -> Trace:
     """Train until the first loss that is not finite, for at most `iterations`, and return what was recorded.
@@ -181,6 +183,8 @@ def train(
     checkpoint          file that keeps the unfinished run, written every `checkpoint_seconds`; a run that finds it there
                         goes on from it, to the last bit as if it had never stopped
     atlas_at            iterations whose atlas of G is kept; the last iteration's always is
+    watch               {name: function(gan)} asked before iterations 1, 1 + watch_every ..., with the weights that
+                        these use; the answers stand in trace.watched. A function must not change the GAN.
     progress            show a bar on runs that last longer than two seconds
 
     The iteration with the broken loss is recorded, and its update made: after it every weight is NaN.
@@ -188,14 +192,17 @@ def train(
     Raises ValueError or TypeError for an argument no run can have, before any work starts.
     """
     whole("iterations", iterations, at_least=1)
+    whole("watch_every", watch_every, at_least=1)
     gan = recipe if isinstance(recipe, GAN) else GAN(recipe, seed)
-    recorder = _Recorder(gan, set(atlas_at))
+    recorder = _Recorder(gan, set(atlas_at), watch or {})
     if checkpoint is not None and Path(checkpoint).is_file():
         recorder.resume(Path(checkpoint))
     saved = time.monotonic()
     bar = tqdm(total=iterations, initial=recorder.count, delay=2, mininterval=0.5, leave=False, unit=" iterations", disable=not progress)
     try:
         while recorder.count < iterations and not recorder.broken:
+            if watch and recorder.count % watch_every == 0:
+                recorder.look()
             step = gan.forward()
             recorder.record(step)
             gan.update(step)
@@ -216,11 +223,15 @@ def train(
 class _Recorder:
     """Collects the rows of one run, and writes and reads its checkpoint."""
 
-    def __init__(self, gan: GAN, atlas_at: set[int]):
-        self.gan, self.atlas_at = gan, atlas_at
+    def __init__(self, gan: GAN, atlas_at: set[int], watch: dict[str, Callable[[GAN], float]]):
+        self.gan, self.atlas_at, self.watch = gan, atlas_at, watch
         self.rows = np.empty((1024, len(QUANTITIES)), dtype=np.float32)
         self.count, self.broken, self.last = 0, False, None
         self.atlases: list[tuple[int, np.ndarray, np.ndarray]] = []
+        self.looks: list[list[float]] = []  # the iteration, then what each function of `watch` said
+
+    def look(self) -> None:
+        self.looks.append([self.gan.iteration + 1, *(function(self.gan) for function in self.watch.values())])
 
     def record(self, step: Step) -> None:
         if self.count == len(self.rows):  # twice the room
@@ -248,24 +259,31 @@ class _Recorder:
         last_batch = {name: getattr(self.last, name).detach().numpy().copy() for name in ("z", "real_logits", "fake_logits")}
         iteration, image, logit = (np.stack(part) for part in zip(*self.atlases))
         atlas = {"iteration": iteration, "image": image, "logit": logit}
+        watched = {}
+        if self.looks:
+            iterations, *answers = zip(*self.looks)
+            watched = {"iteration": np.array(iterations, dtype=np.int64)}
+            watched |= {name: np.array(answer, dtype=np.float32) for name, answer in zip(self.watch, answers)}
         return Trace(
-            self.gan.recipe, self.gan.seed, values, last_batch=last_batch, atlas=atlas, provenance=provenance()
-        )
+            self.gan.recipe, self.gan.seed, values, last_batch=last_batch, atlas=atlas, watched=watched,
+            provenance=provenance(),
+        )  # fmt: skip
 
     def save(self, path: Path) -> None:
         atlases = [(iteration, torch.from_numpy(image), torch.from_numpy(logit)) for iteration, image, logit in self.atlases]
         unfinished = path.with_name(f".{path.name}.{os.getpid()}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save({"gan": self.gan.state(), "rows": torch.from_numpy(self.rows[: self.count]), "atlases": atlases}, unfinished)
+        rows = torch.from_numpy(self.rows[: self.count])
+        torch.save({"gan": self.gan.state(), "rows": rows, "atlases": atlases, "looks": self.looks}, unfinished)
         os.replace(unfinished, path)
 
     def resume(self, path: Path) -> None:
         try:
             saved = torch.load(path, weights_only=True)
-            state, rows, atlases = saved["gan"], saved["rows"], saved["atlases"]
+            state, rows, atlases, looks = saved["gan"], saved["rows"], saved["atlases"], saved["looks"]
         except Exception as error:  # torch.load raises almost anything on a foreign file
             raise ValueError(f"{path} is not a checkpoint of a run, or it is damaged ({type(error).__name__})") from None
         self.gan.load_state(state)
-        self.count = len(rows)
+        self.count, self.looks = len(rows), looks
         self.rows = np.concatenate([rows.numpy(), np.empty_like(self.rows)])
         self.atlases = [(iteration, image.numpy(), logit.numpy()) for iteration, image, logit in atlases]

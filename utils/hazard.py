@@ -1,0 +1,77 @@
+"""Where float arithmetic ends (cliffs), and the chance that the next batch of a GAN goes over the edge (hazard).
+
+Uses torch, numpy and scipy; of a GAN it uses what GAN.sample computes, and nothing else of utils.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+import torch
+
+
+@functools.cache
+def cliffs(dtype: torch.dtype = torch.float32, flush: bool = False) -> tuple[float, float]:
+    """(lowest, highest) logit x at which log(sigmoid(x)) and log(1 - sigmoid(x)) are both finite in `dtype`.
+
+    Above the highest, 1 - sigmoid(x) is exactly 0; below the lowest, sigmoid(x) is. Nothing is typed in: torch's own
+    sigmoid is bisected down to two neighbouring numbers. flush: count numbers below the smallest normal one as 0, as
+    hardware does that flushes subnormals. Raises TypeError for a dtype that is not a floating-point one.
+    """
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise TypeError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
+    smallest = torch.finfo(dtype).smallest_normal if flush else 0.0
+
+    def alive(logit: torch.Tensor) -> bool:
+        score = torch.sigmoid(logit.expand(64))  # as wide as a batch: torch rounds single numbers by another routine
+        both = torch.stack([score, 1 - score]).double()
+        return bool(((both > 0) & (both >= smallest)).all())
+
+    def last_alive(dead: float) -> float:
+        inside, outside = torch.zeros((), dtype=dtype), torch.tensor(dead, dtype=dtype)
+        while True:
+            middle = ((inside.double() + outside.double()) / 2).to(dtype)
+            if middle in (inside, outside):
+                return inside.item()
+            if alive(middle):
+                inside = middle
+            else:
+                outside = middle
+
+    return last_alive(-1000.0), last_alive(1000.0)
+
+
+@torch.no_grad()
+def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, points: int = 321) -> float:
+    """The chance, in [0, 1], that the next batch of `gan` holds a generated logit beyond a cliff, which ends a run with
+    the naive loss.
+
+    The latent must be one standard normal number. Then D(G(z)) on a grid of z from -reach to reach shows which
+    stretches of z lie beyond (linearly interpolated inside a cell), p is their normal weight, and a batch has one of
+    them with chance 1 - (1 - p)^batch. `cliff` is (lowest, highest) logit, by default float32's. No random number is
+    drawn and no weight is touched; NaN if a weight is. Raises ValueError for a wider latent.
+    """
+    if gan.recipe.latent != 1:
+        raise ValueError(f"the hazard is an integral over one latent number; this latent is {gan.recipe.latent} wide")
+    lowest, highest = cliff or cliffs(torch.float32)
+    z = torch.linspace(-reach, reach, points)
+    logit = gan.sample(z[:, None])[1].double().numpy()
+    if np.isnan(logit).any():
+        return math.nan
+    z = z.double().numpy()
+    p = normal_weight(z, logit - highest) + normal_weight(z, lowest - logit)
+    return -math.expm1(gan.recipe.batch * math.log1p(-min(p, 1.0))) if p < 1 else 1.0
+
+
+def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
+    """The chance that a standard normal number falls where `excess`, given at ascending z, both (points,), is above 0."""
+    left, right, before, after = z[:-1], z[1:], excess[:-1], excess[1:]
+    with np.errstate(all="ignore"):  # cells without a crossing divide by zero here, and are not used
+        crossing = left + (right - left) * before / (before - after)
+    start = np.where(before > 0, left, crossing)
+    end = np.where(after > 0, right, crossing)
+    some = (before > 0) | (after > 0)
+    below = torch.special.ndtr(torch.from_numpy(np.stack([start[some], end[some]]))).numpy()
+    return float((below[1] - below[0]).sum())
