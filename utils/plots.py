@@ -1,0 +1,215 @@
+"""Figures, as functions of a Trace, each a matplotlib Figure that shows itself in a notebook. No pyplot state.
+
+Uses trace, and matplotlib. Generator blue and solid, discriminator orange and dashed, NaN a dotted vertical line.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from utils.data import load
+from utils.recipe import rate_text
+from utils.trace import ATLAS_Z, Trace
+
+# Okabe and Ito's palette, which colour-blind readers can tell apart.
+GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, NAN_COLOUR = "#0072B2", "#D55E00", "#222222"
+
+
+class Picture(Figure):
+    """A Figure with alt text, which displays itself as PNG in any notebook (a Figure alone needs pyplot for that)."""
+
+    def __init__(self, *, alt: str, width: float = 9, height: float = 3.4):
+        super().__init__(figsize=(width, height), layout="constrained", dpi=100)
+        self.alt = alt
+
+    def png(self) -> bytes:
+        buffer = io.BytesIO()
+        self.savefig(buffer, format="png")
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, include=None, exclude=None):
+        image = base64.b64encode(self.png()).decode()
+        return {"image/png": image, "text/plain": f"<Picture: {self.alt}>"}, {"image/png": {"alt": self.alt}}
+
+
+def losses_and_scores(trace: Trace, title: str | None = None, last: int | None = None) -> Picture:
+    """Scores left, losses right, as MATLAB's training plot has them; a band shows the extremes of thinned stretches.
+
+    last    show only so many of the last iterations
+    """
+    end = f"NaN at iteration {trace.nan_at:,}" if trace.nan_at else f"no NaN in {trace.iterations:,} iterations"
+    title = title or f"{trace.recipe.data}, learning rate {rate_text(trace.recipe.lr)}, seed {trace.seed}: {end}"
+    picture = Picture(alt=f"Scores and losses against iteration. {title}. {_ends(trace)}")
+    picture.suptitle(title)
+    scores, losses = picture.subplots(1, 2)
+    for axes, quantity in ((scores, "score"), (losses, "loss")):
+        _pair(axes, trace, quantity, last)
+        axes.set_xlabel("iteration")
+        axes.set_ylabel({"score": "score (0 to 1)", "loss": "loss (nats)"}[quantity])
+        if trace.nan_at:
+            axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=f"NaN, iteration {trace.nan_at:,}")
+    scores.set_ylim(-0.03, 1.03)
+    losses.set_ylim(bottom=0)
+    losses.legend(loc="upper left", fontsize=8)
+    return picture
+
+
+def _pair(axes, trace: Trace, quantity: str, last: int | None) -> None:
+    chosen = slice(None) if last is None else trace.iteration > trace.iterations - last
+    iteration = trace.iteration[chosen]
+    short = len(iteration) <= 60
+    for who, colour, style, marker in (("g", GENERATOR_COLOUR, "-", "o"), ("d", DISCRIMINATOR_COLOUR, "--", "s")):
+        name = f"{quantity}_{who}"
+        low, high = trace.envelope(name)
+        values = np.where(np.isfinite(trace.values[name]), trace.values[name], np.nan)
+        label = {"g": "generator", "d": "discriminator"}[who]
+        axes.plot(
+            iteration, values[chosen], style, color=colour, label=label, linewidth=1.5 if short else 0.7,
+            marker=marker if short else None, markersize=4,
+        )  # fmt: skip
+        if (trace.width > 1).any():
+            axes.fill_between(iteration, low[chosen], high[chosen], color=colour, alpha=0.2, linewidth=0)
+
+
+def _ends(trace: Trace) -> str:
+    if trace.nan_at is None:
+        return "Both losses stay finite."
+    return {
+        "D": "The discriminator's loss is the first that is not finite; the generator's still is.",
+        "G": "The generator's loss is the first that is not finite; the discriminator's still is.",
+        "both": "Both losses stop being finite at the same iteration.",
+    }[trace.first_broken]
+
+
+def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, float] | None = None) -> Picture:
+    """One row of dots a group of runs: the iteration of each collapse, logarithmic, with the published one as a star.
+
+    A run that reached its cap without a NaN is a hollow triangle there.
+    """
+    published = published or {}
+    counts = ", ".join(f"{name}: {_median_text(traces)}" for name, traces in groups.items())
+    picture = Picture(alt=f"Iteration of the collapse of each run, by learning rate. {counts}.", height=0.8 + 0.9 * len(groups))
+    axes = picture.subplots()
+    for row, (_, traces) in enumerate(groups.items()):
+        # Dots side by side instead of on top of each other; the height means nothing.
+        heights = row + 0.5 * ((np.arange(len(traces)) * 0.618) % 1 - 0.5)
+        times = np.array([trace.nan_at or np.nan for trace in traces], dtype=float)
+        axes.plot(times, heights, "o", markersize=4, alpha=0.6, color=GENERATOR_COLOUR)
+        capped = [(trace.iterations, height) for trace, height in zip(traces, heights) if trace.nan_at is None]
+        if capped:
+            axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=GENERATOR_COLOUR)
+        axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2)
+    for row, name in enumerate(groups):
+        if name in published:
+            axes.plot(published[name], row, "*", markersize=15, color=DISCRIMINATOR_COLOUR, markeredgecolor="white")
+    axes.plot([], [], "o", color=GENERATOR_COLOUR, label="one run")
+    axes.plot([], [], color=NAN_COLOUR, linewidth=2, label="median of the runs that collapsed")
+    if published:
+        axes.plot([], [], "*", markersize=12, color=DISCRIMINATOR_COLOUR, label="published")
+    axes.set_yticks(range(len(groups)), groups)
+    axes.set_ylim(len(groups) - 0.4, -0.6)
+    axes.set_xscale("log")
+    axes.set_xlabel("iteration of the first loss that is not finite")
+    axes.legend(fontsize=8, loc="upper right")
+    return picture
+
+
+def _median_text(traces: Sequence[Trace]) -> str:
+    times = [trace.nan_at for trace in traces if trace.nan_at]
+    return f"{len(times)} of {len(traces)} collapse, median {np.median(times):,.0f}" if times else "none collapses"
+
+
+def samples(rows: dict[str, np.ndarray], data: str) -> Picture:
+    """A row of samples a name: {name: (count, dimension)}, as curves (pulses) or small images (digits).
+
+    Samples that are NaN are written as such, since there is nothing to draw.
+    """
+    unit, full_scale = load(data).unit, load(data).full_scale
+    columns = max(len(batch) for batch in rows.values())
+    broken = [name for name, batch in rows.items() if np.isnan(batch).all()]
+    alt = f"Samples in {unit}: {', '.join(rows)}." + (f" All values of {', '.join(broken)} are NaN." if broken else "")
+    picture = Picture(alt=alt, height=0.5 + 1.3 * len(rows))
+    grid = picture.subplots(len(rows), columns, squeeze=False)
+    for (name, batch), axes_row in zip(rows.items(), grid):
+        axes_row[0].set_ylabel(f"{name}\n({unit})", fontsize=9)
+        for axes, sample in zip(axes_row, batch):
+            _sample(axes, sample, data, full_scale)
+    for axes in grid[:, 1:].flat:
+        axes.set_yticklabels([])
+    return picture
+
+
+def _sample(axes, sample: np.ndarray, data: str, full_scale: float) -> None:
+    axes.set_xticks([])
+    if data == "digits":
+        axes.set_yticks([])
+        axes.imshow(np.asarray(sample, dtype=float).reshape(8, 8), cmap="gray_r", vmin=0, vmax=full_scale)
+    else:
+        axes.plot(sample, color=GENERATOR_COLOUR, linewidth=0.9)
+        axes.set_ylim(-2 * full_scale, 2 * full_scale)
+    if np.isnan(sample).all():
+        axes.text(0.5, 0.5, "NaN", transform=axes.transAxes, ha="center", va="center", fontsize=12)
+
+
+def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -> Picture:
+    """The atlas of G: everything it can draw (latent across, sample index up), and below it D's logit for each drawing.
+
+    at      which of the trace's snapshots, one a column
+    cliff   a logit to mark with a line, such as the one above which float32 has 1 - sigmoid(logit) = 0
+    The last batch's draws are dots; the one with the largest logit is circled if it lies above the cliff.
+    """
+    dataset, snapshots = load(trace.recipe.data), trace.atlas
+    iterations = [int(snapshots["iteration"][index]) for index in at]
+    alt = f"What G draws at each latent, and D's logit for it, at iteration {', '.join(f'{i:,}' for i in iterations)}."
+    width = 9 if len(at) > 1 else 6
+    picture = Picture(alt=alt, width=width, height=5)
+    grid = picture.subplots(2, len(at), squeeze=False, sharex=True, sharey="row", height_ratios=[1, 1])
+    for column, (index, iteration) in enumerate(zip(at, iterations)):
+        image = draw_atlas(grid[0, column], snapshots["image"][index], dataset)
+        last = trace.last_batch if iteration == trace.iterations else None
+        _draw_logits(grid[1, column], snapshots["logit"][index], cliff, last)
+        grid[0, column].set_title(f"iteration {iteration:,}")
+    grid[0, 0].set_ylabel("time (samples)" if trace.recipe.data == "pulses" else "number of the value")
+    grid[1, 0].set_ylabel("D's logit")
+    picture.colorbar(image, ax=grid[0, :].tolist(), label=dataset.unit, extend="both")
+    # An empty twin keeps both rows equally wide.
+    picture.colorbar(image, ax=grid[1, :].tolist()).ax.set_visible(False)
+    return picture
+
+
+def draw_atlas(axes, image: np.ndarray, dataset):
+    """Draw an atlas (97, dimension) in the data's unit on axes; the colour scale is twice the full scale either way."""
+    # Neighbouring latents are blended, since G is continuous in z; neighbouring sample indices are not.
+    limit = 2 * dataset.full_scale
+    extent = (ATLAS_Z[0], ATLAS_Z[-1], -0.5, dataset.dimension - 0.5)
+    return axes.imshow(
+        np.asarray(image, dtype=np.float32).T, cmap="PuOr", vmin=-limit, vmax=limit, origin="lower", aspect="auto",
+        extent=extent, interpolation="nearest",
+    )  # fmt: skip
+
+
+def _draw_logits(axes, logit: np.ndarray, cliff: float | None, batch: dict | None) -> None:
+    axes.plot(ATLAS_Z, logit, color=DISCRIMINATOR_COLOUR, linewidth=1.8)
+    axes.set_ylim(-30, 30)
+    axes.set_xlim(ATLAS_Z[0], ATLAS_Z[-1])
+    axes.set_xlabel("latent z")
+    axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
+    if cliff is not None:
+        axes.axhline(cliff, color=NAN_COLOUR, linestyle="--", linewidth=1.2)
+        axes.text(-5.8, cliff + 1, f"{cliff:.2f}", fontsize=9, va="bottom")
+    if batch is not None and batch["z"].shape[1] == 1:
+        z, logits = batch["z"][:, 0], batch["fake_logits"]
+        axes.plot(z, logits, "o", color="black", markersize=3)
+        loudest = logits.argmax()
+        if cliff is not None and logits[loudest] > cliff:
+            axes.plot(z[loudest], logits[loudest], "o", color=NAN_COLOUR, fillstyle="none", markersize=12)
+            side = "right" if z[loudest] > 0 else "left"
+            axes.annotate(
+                f"z = {z[loudest]:.2f}, logit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), ha=side,
+                xytext=(-10 if z[loudest] > 0 else 10, 8), textcoords="offset points", fontsize=9,
+            )  # fmt: skip
