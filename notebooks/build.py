@@ -9,12 +9,19 @@ solutions/NN_title.ipynb with the solutions of its exercises. Tags of cells:
 from __future__ import annotations
 
 import argparse
+import csv
 import os
 from pathlib import Path
 
 import jupytext
 import nbformat
+import numpy as np
+import torch
 from nbclient import NotebookClient
+
+from utils import plots
+from utils.hazard import cliffs
+from utils.sweep import DATA, recorded
 
 FOLDER = Path(__file__).parent
 SECONDS_A_CELL = 600
@@ -87,6 +94,18 @@ def write(notebook: nbformat.NotebookNode, path: Path) -> None:
         unfinished.unlink(missing_ok=True)
 
 
+def pictures() -> None:
+    """The pictures that README.md shows, from the recorded runs with seed 0."""
+    with open(DATA / "published.csv", newline="") as file:
+        published = {row["learning_rate"]: float(row["value"]) for row in csv.DictReader(file) if row["quantity"] == "nan_at"}
+    traces = {rate: recorded(f"pulses_lr{rate}")[0] for rate in published}
+    (FOLDER / "triptych.png").write_bytes(plots.triptych(list(traces.values()), published).png())
+    trace = traces["1e-4"]
+    chosen = [int(np.searchsorted(trace.atlas["iteration"], share * trace.iterations)) for share in (0, 0.2, 0.8)]
+    cliff = cliffs(torch.float32)[1]
+    (FOLDER / "atlas.png").write_bytes(plots.atlas(trace, (*chosen, -1), cliff).png())
+
+
 def sources() -> list[Path]:
     return sorted((FOLDER / "source").glob("[0-9][0-9]_*.py"))
 
@@ -98,6 +117,7 @@ if __name__ == "__main__":
     chosen = [source for source in sources() if not numbers or source.name[:2] in numbers]
     if len(chosen) < len(set(numbers)):
         parser.error(f"no such notebook; there are {', '.join(source.name[:2] for source in sources())}")
+    pictures()
     for source in chosen:
         print(source.stem, flush=True)
         write(execute(reader(source)), FOLDER / f"{source.stem}.ipynb")

@@ -86,6 +86,22 @@ def _ends(trace: Trace) -> str:
     }[trace.first_broken]
 
 
+def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
+    """The losses of several runs side by side, each title with its collapse beside the published one: {rate: iteration}."""
+    titles = []
+    for trace in traces:
+        rate = rate_text(trace.recipe.lr)
+        titles.append(f"learning rate {rate}\nhere: NaN at iteration {trace.nan_at:,}\npublished: {published[rate]:,.0f}")
+    alt = "Losses of three runs until they turn NaN. " + "; ".join(title.replace("\n", ", ") for title in titles)
+    picture = Picture(alt=alt, width=12, height=3.8)
+    for axes, trace, title in zip(picture.subplots(1, len(traces)), traces, titles):
+        _pair(axes, trace, "loss", None)
+        axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label="NaN")
+        axes.set(title=title, xlabel="iteration", ylabel="loss (nats)", ylim=(0, None))
+    picture.axes[0].legend(loc="upper left", fontsize=8)
+    return picture
+
+
 def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, float] | None = None) -> Picture:
     """One row of dots a group of runs: the iteration of each collapse, logarithmic, with the published one as a star.
 
@@ -173,6 +189,8 @@ def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -
         image = draw_atlas(grid[0, column], snapshots["image"][index], dataset)
         last = trace.last_batch if iteration == trace.iterations else None
         _draw_logits(grid[1, column], snapshots["logit"][index], cliff, last)
+        if cliff is not None and column == 0:
+            grid[1, 0].text(-5.8, cliff + 1, f"{cliff:.2f}", fontsize=9, va="bottom")
         grid[0, column].set_title(f"iteration {iteration:,}")
     grid[0, 0].set_ylabel("time (samples)" if trace.recipe.data == "pulses" else "number of the value")
     grid[1, 0].set_ylabel("D's logit")
@@ -201,15 +219,14 @@ def _draw_logits(axes, logit: np.ndarray, cliff: float | None, batch: dict | Non
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     if cliff is not None:
         axes.axhline(cliff, color=NAN_COLOUR, linestyle="--", linewidth=1.2)
-        axes.text(-5.8, cliff + 1, f"{cliff:.2f}", fontsize=9, va="bottom")
     if batch is not None and batch["z"].shape[1] == 1:
         z, logits = batch["z"][:, 0], batch["fake_logits"]
         axes.plot(z, logits, "o", color="black", markersize=3)
         loudest = logits.argmax()
         if cliff is not None and logits[loudest] > cliff:
             axes.plot(z[loudest], logits[loudest], "o", color=NAN_COLOUR, fillstyle="none", markersize=12)
-            side = "right" if z[loudest] > 0 else "left"
+            right = z[loudest] > 0
             axes.annotate(
-                f"z = {z[loudest]:.2f}, logit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), ha=side,
-                xytext=(-10 if z[loudest] > 0 else 10, 8), textcoords="offset points", fontsize=9,
+                f"z = {z[loudest]:.2f}\nlogit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), fontsize=9, va="top",
+                ha="right" if right else "left", xytext=(-10 if right else 10, -8), textcoords="offset points",
             )  # fmt: skip

@@ -63,8 +63,9 @@ def record(
 
 
 def recorded(folder: Path | str) -> list[Trace]:
-    """The runs recorded in a folder, by seed; FileNotFoundError if it holds none."""
-    paths = sorted(Path(folder).glob("seed*.npz"))
+    """The runs recorded in a folder, or in that folder of data/, by seed; FileNotFoundError if there are none."""
+    folder = Path(folder) if Path(folder).is_dir() else DATA / folder
+    paths = sorted(folder.glob("seed*.npz"))
     if not paths:
         raise FileNotFoundError(f"there are no recorded runs in {folder}; data/README.md says how to remake them")
     return [Trace.load(path) for path in paths]

@@ -1,0 +1,123 @@
+# %% [markdown]
+# # 00 Start here
+#
+# *Why did my loss turn NaN, and what cures it?*
+#
+# After this notebook you will be able to
+# - say whether your environment is ready, and how fast it is;
+# - tell the published story that this series explains, with its numbers;
+# - find the notebook that answers your question.
+#
+# **Time:** 1 minute to run, 10 to read. **Prerequisites:** none for reading; Python for the rest.
+
+# %% [markdown]
+# ## Is everything here?
+#
+# The next cell imports what the notebooks use and prints the versions. An error here means that the set-up is not complete: `README.md`
+# has the two commands.
+
+# %% tags=["setup"]
+import csv
+
+import ipywidgets
+import jupyterlab
+import matplotlib
+import numpy as np
+import torch
+from IPython.display import Markdown
+
+from utils.plots import DISCRIMINATOR_COLOUR, GENERATOR_COLOUR, Picture
+from utils.training import Recipe, train
+
+for package in (torch, np, matplotlib, jupyterlab, ipywidgets):
+    print(f"{package.__name__:12} {package.__version__}")
+
+# %% [markdown]
+# How fast is this machine? Two hundred iterations of the main recipe tell, and with them how long the live run of notebook 02 will take.
+
+# %%
+import time
+
+start = time.perf_counter()
+train(Recipe(lr=1e-5), iterations=200)
+milliseconds = 1000 * (time.perf_counter() - start) / 200
+print(f"{milliseconds:.1f} ms an iteration: 14,000 iterations take about {14 * milliseconds:.0f} s")
+
+# %% [markdown]
+# ## The story
+#
+# In April 2024 a blog post described a GAN, trained in MATLAB on confidential data, whose losses became NaN "without any early signs".
+# The author lowered the learning rate, twice. The collapse came later each time, but it came. The post ends with the conclusion that smaller learning
+# rates help but cannot prevent it, and that "there must be other inappropriate settings".
+#
+# Those are its three figures as numbers.
+
+# %%
+with open("../data/published.csv", newline="") as file:
+    published = list(csv.DictReader(file))
+
+
+def value(rate, quantity):
+    return next(float(row["value"]) for row in published if (row["learning_rate"], row["quantity"]) == (rate, quantity))
+
+
+lines = ["| learning rate | iterations until NaN | epochs | time |", "|---|---|---|---|"]
+for rate in ("1e-3", "1e-4", "1e-5"):
+    minutes = value(rate, "elapsed_s") / 60
+    lines.append(f"| {rate} | {value(rate, 'nan_at'):,.0f} | {value(rate, 'epoch'):.0f} | {minutes:,.1f} min |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# ## A question before you go on
+#
+# The figure for 1e-3 is short enough to read off point by point. **Before you look:** a run that ends in NaN has two loss curves,
+# the generator's and the discriminator's. Do you expect both to end at the same iteration?
+
+# %%
+def curve(quantity):
+    rows = [row for row in published if row["learning_rate"] == "1e-3" and row["quantity"] == quantity]
+    return [int(row["iteration"]) for row in rows], [float(row["value"] or "nan") for row in rows]
+
+
+picture = Picture(alt="The published run at 1e-3: scores and losses of its ten iterations. D's loss ends at 9, G's at 10.")
+for axes, what in zip(picture.subplots(1, 2), ("score", "loss")):
+    axes.plot(*curve(f"{what}_g"), "-o", color=GENERATOR_COLOUR, label="generator")
+    axes.plot(*curve(f"{what}_d"), "--s", color=DISCRIMINATOR_COLOUR, label="discriminator")
+    axes.set(xlabel="iteration", ylabel=what, xticks=range(1, 11), title=f"published run, learning rate 1e-3: {what}s")
+axes.legend()
+picture
+
+# %% [markdown]
+# The gap in the discriminator's score at iteration 9 is only the legend of the published figure. The end of its loss is not: the
+# discriminator's loss has no point at iteration 10, while the generator's loss has one, and a small one. Keep that in mind. It is the
+# first clue, and notebook 04 reads it.
+#
+# ## The map
+#
+# | | notebook | the question it answers |
+# |---|---|---|
+# | 00 | start_here | is everything installed, and what is the story? |
+# | 01 | [build_a_gan](01_build_a_gan.ipynb) | what exactly is being trained? |
+# | 02 | [reproduce_the_nan](02_reproduce_the_nan.ipynb) | does it happen here too, and is it luck? |
+#
+# The notebooks build on each other in this order. `README.md` has the list of all.
+#
+# ## Summary
+# - A GAN's losses turned NaN at three learning rates; a smaller rate only delayed it.
+# - In the published run at 1e-3 the discriminator's loss ends one iteration before the generator's.
+# - The series rebuilds the GAN on a small scale, so that the collapse fits into a lesson.
+#
+# ## Exercises
+#
+# **Exercise 1** (2 minutes, easy). The post's runs have about how many iterations an epoch? With a batch of 128, how many samples
+# did its data set have? The table above is enough.
+
+# %% tags=["solution"]
+iterations, epochs = value("1e-5", "nan_at"), value("1e-5", "epoch")
+print(f"{iterations / epochs:.0f} iterations an epoch; times 128, about {128 * iterations / epochs:,.0f} samples, if the batch was 128")
+
+# %% [markdown]
+# ## References
+# - "Smaller learning rate could prevent from loss value becoming NaN in a way when training GAN", blog post, 2024-04-29.
+# - MathWorks, "Train Generative Adversarial Network (GAN)", Deep Learning Toolbox documentation: the example that the post's code descends from.
+# - I. Goodfellow et al., "Generative Adversarial Networks", arXiv 1406.2661.
