@@ -16,6 +16,8 @@ from utils.recipe import Recipe, whole
 from utils.trace import Trace
 from utils.training import GAN, train
 
+DATA = Path(__file__).parent.parent / "data"
+
 
 def sweep(
     recipes: Recipe | Iterable[Recipe],
