@@ -1,0 +1,650 @@
+"""The autopsy of a NaN: a flight recorder, a replay of the fatal iteration under a tracer, a verdict; guard() for any loop.
+
+Uses hazard (whose names can be imported from here too), losses and training. How it works, in four steps: the recorder copies
+weights, gradients and optimiser state after every iteration and looks whether they are finite; if they are not, it
+puts the copy of one iteration earlier back, random state included; the same lines run again on the same batch, while
+the tracer sees every tensor operation; and the weight that broke is followed back to the operation it came from.
+"""
+
+from __future__ import annotations
+
+import ast
+import html
+import linecache
+import math
+import random
+import sys
+import warnings
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+from utils.hazard import cliffs, hazard
+from utils.losses import LOSSES
+from utils.recipe import whole
+from utils.training import GAN
+
+__all__ = ["Collapse", "FlightRecorder", "Tracer", "Verdict", "autopsy", "cliffs", "counterfactual", "guard", "hazard"]
+
+_NOT_THE_USER = (str(Path(torch.__file__).parent), __file__)
+
+
+# ---------------------------------------------------------------- the verdict
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """Where the first non-finite value came from; a field is None where the question has no answer.
+
+    iteration   1-based number of the fatal iteration
+    cause       one sentence
+    loss        name of the variable that the user's line assigns, such as "loss_d"
+    term        the expression in it, such as "torch.log(1 - fake)" (Python 3.11 or newer; before, the whole line)
+    operation   the operation, such as "log"; in the backward pass the operation whose gradient it is
+    phase       "forward", "backward", "optimiser", "batch" or "before" (the first iteration)
+    kernel      what torch calls the function that ran, such as "aten::log"
+    shape       of the tensor it wrote
+    sample      0-based index along the batch dimension of its first non-finite element
+    feature     the other indices of that element, for a batch that was not finite when it arrived
+    value       the number that went in (the divisor, for a division), and `result`, what came out
+    steps       how that number came about, operation by operation, such as "sigmoid(17.7) = 1"
+    module      path of the module that was running, such as "Discriminator.layers.2"
+    line        file, line number and text of the user's code
+    """
+
+    iteration: int
+    cause: str
+    loss: str | None = None
+    term: str | None = None
+    operation: str | None = None
+    phase: str | None = None
+    kernel: str | None = None
+    shape: tuple[int, ...] | None = None
+    sample: int | None = None
+    feature: tuple[int, ...] | None = None
+    value: float | None = None
+    result: float | None = None
+    steps: tuple[str, ...] = ()
+    module: str | None = None
+    line: str | None = None
+
+    def rows(self) -> list[tuple[str, str]]:
+        """(name, text) of every field that has an answer."""
+        answers = ((field.name, getattr(self, field.name)) for field in fields(self))
+        return [(name, _text(answer)) for name, answer in answers if answer is not None and answer != ()]
+
+    def __str__(self) -> str:
+        return "\n".join(f"{name:>10}  {text}" for name, text in self.rows())
+
+    def _repr_html_(self) -> str:
+        cell = '<td style="text-align:left">'
+        rows = (f"<tr>{cell}<b>{name}</b></td>{cell}{html.escape(text)}</td></tr>" for name, text in self.rows())
+        return f"<table>{''.join(rows)}</table>"
+
+
+class Collapse(ArithmeticError):
+    """A training loop's weights, gradients or optimiser state are no longer finite; `.verdict` says why."""
+
+    def __init__(self, verdict: Verdict):
+        super().__init__(verdict)
+        self.verdict = verdict
+
+    def __str__(self) -> str:
+        return f"{self.verdict.cause}\n{self.verdict}"
+
+
+def _text(answer) -> str:
+    if isinstance(answer, float):
+        return f"{answer:g}"
+    if isinstance(answer, tuple):
+        return "  ->  ".join(answer) if answer and isinstance(answer[0], str) else " x ".join(map(str, answer))
+    return str(answer)
+
+
+# ---------------------------------------------------------------- the flight recorder
+
+
+class FlightRecorder:
+    """Copies of everything that a training loop changes, the last `keep` of them, in memory allocated once.
+
+    objects     modules, optimisers, torch.Generators, a GAN of this project, or anything with state_dict and
+                load_state_dict (learning-rate schedulers, GradScaler)
+    Raises TypeError for any other object, and for no object at all.
+    """
+
+    def __init__(self, *objects, keep: int = 1):
+        whole("keep", keep, at_least=1)
+        self.gans = [thing for thing in objects if isinstance(thing, GAN)]
+        objects = [part for thing in objects for part in _parts(thing)]
+        if not objects:
+            raise TypeError("there is nothing to guard: name the modules and the optimisers that the loop trains")
+        self.modules = [thing for thing in objects if isinstance(thing, nn.Module)]
+        self.optimisers = [thing for thing in objects if isinstance(thing, torch.optim.Optimizer)]
+        self.generators = [thing for thing in objects if isinstance(thing, torch.Generator)]
+        known = (*self.modules, *self.optimisers, *self.generators)
+        self.others = [thing for thing in objects if not any(thing is one for one in known)]
+        self.names = {}  # of every weight, by its id
+        for module in self.modules:
+            for name, weight in module.named_parameters():
+                self.names.setdefault(id(weight), (f"{type(module).__name__}.{name}", weight))
+        for optimiser in self.optimisers:
+            for index, weight in enumerate(w for group in optimiser.param_groups for w in group["params"]):
+                self.names.setdefault(id(weight), (f"{type(optimiser).__name__}'s weight {index}", weight))
+        self.weights = [weight for _, weight in self.names.values()]
+        buffers = {id(one): one for module in self.modules for one in module.buffers()}.values()
+        # A mask of -inf is a buffer that is meant to be infinite: only those that start finite are watched.
+        self.buffers = [one for one in buffers if _finite(one)]
+        self.masks = [one for one in buffers if not _finite(one)]
+        # A GradScaler meets infinite gradients on purpose and skips them.
+        self.check_gradients = not any(isinstance(thing, torch.amp.GradScaler) for thing in self.others)
+        self.ring: deque[_Snapshot] = deque()
+        self.keep, self.spare = keep, None
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that the copies hold, in bytes."""
+        kept = [*self.ring, *([self.spare] if self.spare else [])]
+        return sum(flat.nbytes for snapshot in kept for flat, _ in snapshot.blocks)
+
+    def capture(self) -> bool:
+        """Copy the present state; True if it is finite. One that is not is not kept."""
+        watched, gradients = [*self.weights, *self.buffers], []
+        for optimiser in self.optimisers:
+            for entry in optimiser.state.values():
+                watched += [value for value in entry.values() if isinstance(value, torch.Tensor)]
+        owners = [weight for weight in self.weights if weight.grad is not None and not weight.grad.is_sparse]
+        gradients = [weight.grad for weight in owners]
+        if not self.check_gradients:
+            loose, checked = [*self.masks, *gradients], watched
+        else:
+            loose, checked = self.masks, [*watched, *gradients]
+        snapshot = self.spare
+        if snapshot is None or not snapshot.fits(checked, loose):
+            snapshot = _Snapshot(checked, loose)
+        finite = snapshot.copy(checked, loose)
+        self.spare = snapshot
+        if finite:
+            snapshot.owners = owners
+            snapshot.entries = [
+                {weight: dict(entry) for weight, entry in one.state.items()} for one in self.optimisers
+            ]
+            snapshot.settings = [
+                [{key: value for key, value in group.items() if key != "params"} for group in one.param_groups]
+                for one in self.optimisers
+            ]
+            snapshot.others = [_clone(thing.state_dict()) for thing in self.others]
+            snapshot.iterations = [gan.iteration for gan in self.gans]
+            self.ring.append(snapshot)
+            self.spare = self.ring.popleft() if len(self.ring) > self.keep else None
+        return finite
+
+    @torch.no_grad()
+    def rewind(self, back: int = 0) -> None:
+        """Put the last captured state back, or the one `back` captures before it; IndexError if it is not kept."""
+        if not 0 <= back < len(self.ring):
+            raise IndexError(f"back must be below the {len(self.ring)} states that are kept, not {back}")
+        snapshot = self.ring[-1 - back]
+        for tensor, copy in snapshot.pairs:
+            tensor.copy_(copy)
+        copies = {id(tensor): copy for tensor, copy in snapshot.pairs}
+        for weight in self.weights:
+            weight.grad = None
+        for weight, gradient in zip(snapshot.owners, snapshot.gradients, strict=True):
+            weight.grad = copies[id(gradient)].clone()
+        for optimiser, entries, settings in zip(self.optimisers, snapshot.entries, snapshot.settings, strict=True):
+            optimiser.state.clear()
+            optimiser.state.update({weight: dict(entry) for weight, entry in entries.items()})
+            for group, setting in zip(optimiser.param_groups, settings, strict=True):
+                group.update(setting)
+        for thing, state in zip(self.others, snapshot.others, strict=True):
+            thing.load_state_dict(_clone(state))
+        for gan, iteration in zip(self.gans, snapshot.iterations, strict=True):
+            gan.iteration = iteration
+
+    def random_state(self) -> list:
+        """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
+        cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+        ours = [one.get_state() for one in self.generators]
+        return [random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda, ours]
+
+    def set_random_state(self, state: list) -> None:
+        """Go back to a random_state()."""
+        python, numpy, cpu, cuda, ours = state
+        random.setstate(python)
+        np.random.set_state(numpy)
+        torch.set_rng_state(cpu)
+        if cuda is not None:
+            torch.cuda.set_rng_state_all(cuda)
+        for generator, one in zip(self.generators, ours, strict=True):
+            generator.set_state(one)
+
+    def damage(self) -> list[tuple[str, torch.Tensor]]:
+        """(name, tensor) of all that is not finite now: weights, gradients, buffers, optimiser state."""
+        found = [(name, weight) for name, weight in self.names.values()]
+        found += [("a buffer", one) for one in self.buffers]
+        if self.check_gradients:
+            found += [(f"the gradient of {name}", weight.grad) for name, weight in self.names.values()]
+        for optimiser in self.optimisers:
+            for weight, entry in optimiser.state.items():
+                name = self.names[id(weight)][0]
+                found += [(f"{type(optimiser).__name__}'s {key} of {name}", value) for key, value in entry.items()]
+        return [(name, one.detach()) for name, one in found if isinstance(one, torch.Tensor) and not _finite(one)]
+
+
+class _Snapshot:
+    """Copies of tensors, one flat block of memory for each kind of number, so that one sum tells whether all are finite."""
+
+    def __init__(self, checked: list[torch.Tensor], loose: list[torch.Tensor]):
+        self.layout = _layout(checked, loose)
+        self.blocks: list[tuple[torch.Tensor, bool]] = []
+        copies = {}
+        for watch, tensors in ((True, checked), (False, loose)):
+            kinds: dict[tuple, list[tuple[int, torch.Tensor]]] = {}
+            for index, tensor in enumerate(tensors):
+                kinds.setdefault((tensor.dtype, tensor.device), []).append((index, tensor))
+            for (dtype, device), members in kinds.items():
+                flat = torch.zeros(sum(tensor.numel() for _, tensor in members), dtype=dtype, device=device)
+                self.blocks.append((flat, watch and dtype.is_floating_point))
+                sizes = [tensor.numel() for _, tensor in members]
+                for (index, tensor), piece in zip(members, flat.split(sizes), strict=True):
+                    copies[watch, index] = piece.view(tensor.shape)
+        self.copies = [copies[True, index] for index in range(len(checked))]
+        self.copies += [copies[False, index] for index in range(len(loose))]
+
+    def fits(self, checked: list[torch.Tensor], loose: list[torch.Tensor]) -> bool:
+        return self.layout == _layout(checked, loose)
+
+    @torch.no_grad()
+    def copy(self, checked: list[torch.Tensor], loose: list[torch.Tensor]) -> bool:
+        tensors = [*checked, *loose]
+        torch._foreach_copy_(self.copies, tensors)
+        self.tensors = tensors
+        return all(_finite(flat) for flat, watch in self.blocks if watch)
+
+    @property
+    def pairs(self):
+        return zip(self.tensors, self.copies, strict=True)
+
+    @property
+    def gradients(self) -> list[torch.Tensor]:
+        """Those among the copied tensors that were gradients: the last ones, in the order of their weights."""
+        return self.tensors[len(self.tensors) - len(self.owners) :] if self.owners else []
+
+
+def _layout(checked, loose) -> tuple:
+    return tuple((one.shape, one.dtype) for one in checked), tuple((one.shape, one.dtype) for one in loose)
+
+
+def _parts(thing) -> list:
+    if isinstance(thing, GAN):
+        return [thing.generator, thing.discriminator, thing.optimiser_g, thing.optimiser_d, thing.random]
+    if isinstance(thing, torch.Generator) or (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
+        return [thing]
+    raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {type(thing).__name__}")
+
+
+def _finite(tensor: torch.Tensor) -> bool:
+    """Are all of its numbers finite? A sum is the quickest look; only if it is not finite are the numbers looked at."""
+    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.numel() == 0:
+        return True
+    tensor = tensor.detach()
+    return math.isfinite(abs(tensor.sum().item())) or bool(torch.isfinite(tensor).all())
+
+
+def _clone(batch):
+    """The same batch in memory of its own, so that a loop that changes its batch cannot change ours."""
+    copy = {torch.Tensor: lambda one: one.detach().clone(), np.ndarray: lambda one: one.copy()}
+    return tree_map(lambda one: next((how(one) for kind, how in copy.items() if isinstance(one, kind)), one), batch)
+
+
+# ---------------------------------------------------------------- the tracer
+
+
+@dataclass
+class _Event:
+    """An operation that wrote a non-finite value although all that it read was finite, or the place where one came in."""
+
+    order: int
+    phase: str
+    operation: str
+    kernel: str = ""
+    node: int | None = None  # the autograd node's number, the same in the forward and in the backward pass
+    place: tuple | None = None
+    module: str | None = None
+    index: tuple[int, ...] = ()
+    shape: tuple[int, ...] = ()
+    value: float | None = None
+    result: float | None = None
+    steps: tuple[str, ...] = ()
+
+
+class Tracer(TorchDispatchMode):
+    """Sees each tensor operation of an iteration, and remembers where each non-finite tensor has its origin."""
+
+    def __init__(self, modules: Iterable[nn.Module] = (), batch=None):
+        super().__init__()
+        self.paths = {
+            id(part): f"{type(module).__name__}.{name}".rstrip(".")
+            for module in modules
+            for name, part in module.named_modules()
+        }
+        self.running: list[str] = []  # paths of the modules that are running, the innermost last
+        self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module) of its forward pass
+        self.broken: dict[int, _Event] = {}  # autograd node: the event its forward pass was
+        self.origin: dict[int, _Event] = {}  # storage of a non-finite tensor: the event it comes from
+        self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
+        self.count, self.batch_sizes, self.hooks, self.batch = 0, set(), [], batch
+        for tensor in tree_leaves(batch):
+            if isinstance(tensor, torch.Tensor) and tensor.dim():
+                self.batch_sizes.add(len(tensor))
+                if not _finite(tensor):
+                    index = _first_bad(tensor)
+                    result = tensor[index].item()
+                    self.origin[_storage(tensor)] = _Event(
+                        0, "batch", "the batch", index=index, shape=tuple(tensor.shape), result=result
+                    )
+
+    def __enter__(self):
+        def enter(module, inputs):
+            if not self.running and inputs and isinstance(inputs[0], torch.Tensor) and inputs[0].dim():
+                self.batch_sizes.add(len(inputs[0]))
+            self.running.append(self.paths.get(id(module), type(module).__name__))
+
+        def leave(module, inputs, output):
+            self.running.pop()
+
+        self.hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
+        return super().__enter__()
+
+    def __exit__(self, *exception):
+        for hook in self.hooks:
+            hook.remove()
+        return super().__exit__(*exception)
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        schema = function._schema
+        inputs = _tensors((args, kwargs))
+        bad_inputs = [one for one in inputs if not _finite(one)]  # looked at before: the operation may work in place
+        before = [one.clone() for one in inputs] if schema.is_mutable and schema.name.endswith("_") else inputs
+        result = function(*args, **kwargs)
+        self.count += 1
+        operation = schema.name.split("::")[-1]
+        node = torch._C._current_autograd_node()
+        number = node._sequence_nr() if node else torch._C._autograd._get_sequence_nr() - 1
+        if node is None:
+            self.forwards.setdefault(number, (operation, _place(), self.running[-1] if self.running else None))
+        if any(one.alias_info and not one.alias_info.is_write for one in schema.returns) or "empty" in operation:
+            return result  # a view reads no number, and memory that nobody has written yet means nothing
+        outputs = _tensors(result) or [one for one in inputs if schema.is_mutable]
+        known = [self.origin[_storage(one)] for one in bad_inputs if _storage(one) in self.origin]
+        for output in outputs:
+            self.recent.append((operation, before, output))
+            if _finite(output):
+                self.origin.pop(_storage(output), None)
+                continue
+            event = min(known, key=lambda one: one.order, default=None)
+            if event is None:
+                event = self._event(operation, schema.name, node, number, before, output, arrived=bool(bad_inputs))
+                known.append(event)
+            self.origin[_storage(output)] = event
+        return result
+
+    def _event(self, operation, kernel, node, number, inputs, output, arrived: bool) -> _Event:
+        index = _first_bad(output)
+        place, module = _place(), self.running[-1] if self.running else None
+        phase = "forward"
+        if node is not None:
+            operation, place, module = self.forwards.get(number, (node.name(), place, module))
+            phase = "backward"
+        elif place is None or _in_optimiser():
+            phase = "optimiser"
+        event = _Event(self.count, phase, operation, kernel, number, place, module, index, tuple(output.shape))
+        event.result = output[index].item()
+        values = [value for one in inputs if (value := _at(one, output, index)) is not None]
+        if values:
+            event.value = values[1] if "div" in kernel and len(values) > 1 else values[0]
+        if phase == "forward":
+            event.steps = self._steps(output, index)
+            self.broken.setdefault(number, event)
+        if arrived:
+            event.phase = "before"
+        return event
+
+    def _steps(self, output: torch.Tensor, index: tuple[int, ...], most: int = 4) -> tuple[str, ...]:
+        """How one element came about: "sigmoid(17.7) = 1", "rsub(1) = 0", "log(0) = -inf"."""
+        steps, wanted, start = [], output, len(self.recent)
+        while len(steps) < most:
+            match = next((at for at in reversed(range(start)) if _same(self.recent[at][2], wanted)), None)
+            if match is None:
+                break
+            operation, inputs, made = self.recent[match]
+            values = [_at(one, made, index) for one in inputs]
+            if None in values or not values:
+                break
+            steps.append(f"{operation}({', '.join(f'{value:.9g}' for value in values)}) = {made[index].item():.9g}")
+            wanted, start = inputs[-1], match
+        return tuple(reversed(steps))
+
+    def culprit(self, damage: Iterable[torch.Tensor]) -> _Event | None:
+        """The event that damaged tensors come from; None if they come from none that was seen."""
+        events = [self.origin[_storage(one)] for one in damage if _storage(one) in self.origin]
+        event = min(events, key=lambda one: one.order, default=None)
+        if event is not None and event.phase == "backward":
+            # The gradient of log at 0 is 1/0: a new infinity. What the reader wants is the log that met the 0.
+            event = self.broken.get(event.node, event)
+        return event
+
+    def verdict(self, iteration: int, damage: list[tuple[str, torch.Tensor]]) -> Verdict:
+        """What the tracer saw, in words; `damage` as FlightRecorder.damage() lists it."""
+        event = self.culprit(tensor for _, tensor in damage)
+        if event is None:
+            names = ", ".join(name for name, _ in damage[:3]) or "nothing"
+            return Verdict(iteration, f"run again, the iteration left {names} non-finite, by no operation that torch shows")
+        sample = event.index[0] if event.index and event.shape[0] in self.batch_sizes else None
+        loss, term, line = _source(event.place)
+        where = "" if sample is None else f" at sample {sample} of {event.shape[0]}"
+        came = "" if event.value is None else f" from {event.value:g}"
+        cause = f"iteration {iteration}: {event.operation} made {event.result:g}{came}{where}, {event.phase} pass"
+        if event.phase == "batch":
+            cause = f"iteration {iteration}: the batch held {event.result:g} when it arrived, at index {event.index}"
+        if event.phase == "optimiser":
+            cause = f"iteration {iteration}: the optimiser's {event.operation} made {event.result:g}{came}"
+        if event.phase == "before":
+            cause = f"iteration {iteration}: a {event.result:g} was there before, and came in through {event.operation}"
+        feature = event.index[1:] if event.phase == "batch" else None
+        return Verdict(
+            iteration, cause, loss, term, event.operation, event.phase, event.kernel or None, event.shape, sample, feature,
+            event.value, event.result, event.steps, event.module, line,
+        )  # fmt: skip
+
+
+def _tensors(tree) -> list[torch.Tensor]:
+    leaves = (one for one in tree_leaves(tree) if isinstance(one, torch.Tensor))
+    return [one for one in leaves if one.is_floating_point() and not one.is_sparse]
+
+
+def _storage(tensor: torch.Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
+
+
+def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
+    return one.data_ptr() == other.data_ptr() and one.shape == other.shape
+
+
+def _first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
+    return tuple((~torch.isfinite(tensor.detach())).nonzero()[0].tolist())
+
+
+def _at(tensor: torch.Tensor, like: torch.Tensor, index: tuple[int, ...]) -> float | None:
+    """The element that became like[index]: None unless the shapes agree, or one broadcasts to the other."""
+    try:
+        return tensor.detach().expand(like.shape)[index].item()
+    except RuntimeError:
+        return None
+
+
+def _place() -> tuple | None:
+    """(code, instruction, line number) of the innermost frame that is the user's; None if there is none."""
+    frame = sys._getframe(1)
+    while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_USER):
+        frame = frame.f_back
+    return None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)
+
+
+def _in_optimiser() -> bool:
+    frame = sys._getframe(1)
+    while frame is not None:
+        if f"torch{'/'}optim" in frame.f_code.co_filename.replace("\\", "/"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _source(place: tuple | None) -> tuple[str | None, str | None, str | None]:
+    """(assigned name, expression, "file:line: text") of a place in somebody's code."""
+    if place is None:
+        return None, None, None
+    code, instruction, number = place
+    lines = linecache.getlines(code.co_filename)
+    text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
+    term = text or None
+    if hasattr(code, "co_positions") and lines:  # Python 3.11 knows which part of the line was running
+        first, last, start, end = list(code.co_positions())[instruction // 2]
+        if first is not None and first == last and start is not None:
+            term = lines[first - 1].encode()[start:end].decode()
+    loss = None
+    try:
+        for node in ast.walk(ast.parse("".join(lines))):
+            if isinstance(node, ast.Assign) and node.lineno <= number <= node.end_lineno:
+                loss = ast.unparse(node.targets[0])
+    except SyntaxError:  # a notebook cell with a % line: the line's text must do
+        pass
+    file = Path(code.co_filename)
+    name = "notebook cell" if "ipykernel" in str(file) else file.name
+    return loss, term, f"{name}:{number}: {text}"
+
+
+# ---------------------------------------------------------------- the guard
+
+
+class guard:
+    """Hand out what `iterable` does; when the loop's body breaks its weights, say why.
+
+    `for batch in guard(loader, G, D, opt_g, opt_d):` around the body as it stands.
+
+    objects     every module and optimiser that the body changes, and what else it depends on and has a state: a
+                torch.Generator, a GradScaler, a scheduler. For a loop that draws its own data: guard(range(n), ...)
+    policy      "raise": run the fatal iteration again under the tracer, put the state before it back (random state
+                included), and raise Collapse
+                "skip": put the last good state back, warn, and go on with the next batch (`.skipped` lists them)
+                "stop": like "raise", but only end the loop (`.verdict` says why)
+    every       iterations between two copies; with more than 1, up to that many run again before the verdict
+    keep        how many copies are kept, for `.recorder.rewind(back)`
+
+    The body runs again as it stands: what it appends or prints, it appends or prints twice. What it draws must come
+    from `iterable`, from the global random state or from a guarded Generator; an iterator of its own goes on instead.
+    Raises ValueError or TypeError for an argument that no loop can have.
+    """
+
+    def __init__(self, iterable: Iterable, *objects, policy: str = "raise", keep: int = 1, every: int = 1):
+        if policy not in ("raise", "skip", "stop"):
+            raise ValueError(f"policy must be raise, skip or stop, not {policy!r}")
+        whole("every", every, at_least=1)
+        self.iterable, self.policy, self.every = iterable, policy, every
+        self.recorder = FlightRecorder(*objects, keep=keep)
+        self.skipped: list[int] = []
+        self.verdict: Verdict | None = None
+
+    def __len__(self) -> int:
+        return len(self.iterable)
+
+    def __iter__(self) -> Iterator:
+        if not self.recorder.capture():
+            name, tensor = self.recorder.damage()[0]
+            cause = f"before the first iteration: {name} is not finite"
+            index = _first_bad(tensor)
+            self.verdict = Verdict(
+                0, cause, operation="none", phase="before", shape=tuple(tensor.shape), result=tensor[index].item(), module=name
+            )
+            raise Collapse(self.verdict)
+        window = []  # (iteration, batch, random state) since the last good copy
+        for iteration, batch in enumerate(self.iterable, 1):
+            window.append((iteration, _clone(batch), self.recorder.random_state()))
+            yield batch
+            if iteration % self.every == 0 and (yield from self._look(window)):
+                return
+        if window:
+            yield from self._look(window)
+
+    def _look(self, window: list) -> Iterator:
+        """Is all well after this window of iterations? If not, do what the policy says; True ends the loop."""
+        if self.recorder.capture():
+            window.clear()
+            return False
+        self.recorder.rewind()
+        if self.policy == "skip":
+            self.skipped += [iteration for iteration, _, _ in window]
+            warnings.warn(f"skipped iteration {window[-1][0]}: it left numbers that are not finite", stacklevel=3)
+            window.clear()
+            return False
+        for fatal, batch, state in window:  # noqa: B007, the last one is what counts
+            self.recorder.set_random_state(state)
+            with Tracer(self.recorder.modules, batch) as tracer:
+                yield batch
+            damage = self.recorder.damage()
+            if damage:
+                break
+        self.verdict = tracer.verdict(fatal, damage)
+        self.recorder.rewind()
+        self.recorder.set_random_state(window[0][2])
+        if self.policy == "raise":
+            raise Collapse(self.verdict)
+        return True
+
+
+def autopsy(gan: GAN, iterations: int) -> Verdict | None:
+    """Train `gan` until its NaN and return the verdict, with `gan` put back to just before the fatal iteration.
+
+    None if all went well for `iterations`. The random state is put back too: gan.step() dies of the same batch.
+    """
+    watch = guard(range(iterations), gan, policy="stop")
+    for _ in watch:
+        gan.step()
+    return watch.verdict
+
+
+def counterfactual(gan: GAN, losses: Iterable[str] = tuple(LOSSES)) -> dict[str, dict[str, float]]:
+    """The next iteration of `gan` once under each of these losses: {loss: what would have happened}; `gan` stays as it is.
+
+    loss_d, loss_g  their values
+    push            D's gradient at the largest generated logit, times the batch: 1 is the full push back, 0 none
+    finite          are all weights finite afterwards? (1.0 or 0.0)
+    """
+    recorder, kept = FlightRecorder(gan), gan.loss
+    if not recorder.capture():
+        raise ValueError("the weights of this GAN are not finite already: rewind it first")
+    state, answers = recorder.random_state(), {}
+    for name in losses:
+        recorder.rewind()
+        recorder.set_random_state(state)
+        gan.loss = LOSSES[name]
+        step = gan.forward()
+        gradient = torch.autograd.grad(step.loss_d, step.fake_logits, retain_graph=True)[0]
+        push = gradient[step.fake_logits.argmax()].item() * gan.recipe.batch
+        gan.update(step)
+        answers[name] = {
+            "loss_d": step.loss_d.item(), "loss_g": step.loss_g.item(), "push": push, "finite": float(not recorder.damage())
+        }  # fmt: skip
+    recorder.rewind()
+    recorder.set_random_state(state)
+    gan.loss = kept
+    return answers
