@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 
 import torch
 
@@ -83,7 +83,7 @@ def _mixture(name, centres, sd, full_scale, count, seed) -> DataSet:
 DATA_SETS = {"pulses": pulses, "digits": digits, "ring": ring, "grid": grid}
 
 
-@lru_cache(maxsize=None)
+@cache
 def load(name: str) -> DataSet:
     """The data set of that name, made once a process; ValueError if there is none."""
     if name not in DATA_SETS:

@@ -50,6 +50,7 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     for axes, quantity in ((scores, "score"), (losses, "loss")):
         _pair(axes, trace, quantity, last)
         axes.set_xlabel("iteration")
+        axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_ylabel({"score": "score (0 to 1)", "loss": "loss (nats)"}[quantity])
         if trace.nan_at:
             axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=f"NaN, iteration {trace.nan_at:,}")
@@ -60,20 +61,39 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
 
 
 def _pair(axes, trace: Trace, quantity: str, last: int | None) -> None:
-    chosen = slice(None) if last is None else trace.iteration > trace.iterations - last
-    iteration = trace.iteration[chosen]
-    short = len(iteration) <= 60
+    first = 0 if last is None else trace.iterations - last
     for who, colour, style, marker in (("g", GENERATOR_COLOUR, "-", "o"), ("d", DISCRIMINATOR_COLOUR, "--", "s")):
-        name = f"{quantity}_{who}"
-        low, high = trace.envelope(name)
-        values = np.where(np.isfinite(trace.values[name]), trace.values[name], np.nan)
         label = {"g": "generator", "d": "discriminator"}[who]
+        iteration, low, mean, high = _reduced(trace, f"{quantity}_{who}", first)
+        short = len(iteration) <= 60
         axes.plot(
-            iteration, values[chosen], style, color=colour, label=label, linewidth=1.5 if short else 0.7,
+            iteration, mean, style, color=colour, label=label, linewidth=1.5 if short else 0.9,
             marker=marker if short else None, markersize=4,
         )  # fmt: skip
-        if (trace.width > 1).any():
-            axes.fill_between(iteration, low[chosen], high[chosen], color=colour, alpha=0.2, linewidth=0)
+        if (low < high).any():
+            axes.fill_between(iteration, low, high, color=colour, alpha=0.2, linewidth=0)
+
+
+def _reduced(trace: Trace, quantity: str, first: int, points: int = 300) -> tuple[np.ndarray, ...]:
+    """Iteration, lowest, mean and highest finite value after iteration `first`, in at most about `points` buckets.
+
+    More would only be ink: neighbouring iterations differ by the noise of their batches.
+    """
+    chosen = trace.iteration > first
+    iteration, width = trace.iteration[chosen], trace.width[chosen]
+    low, high = (values[chosen] for values in trace.envelope(quantity))
+    mean = trace.values[quantity][chosen]
+    low, mean, high = (np.where(np.isfinite(values), values, np.nan) for values in (low, mean, high))
+    if len(iteration) <= 2 * points:
+        return iteration, low, mean, high
+    bucket = (iteration - first - 1) * points // (trace.iterations - first)
+    start = np.flatnonzero(np.diff(bucket, prepend=-1))
+    finite = np.isfinite(mean)
+    total = np.add.reduceat(np.where(finite, mean, 0.0) * width, start)
+    with np.errstate(invalid="ignore"):  # a bucket without any finite value stays NaN
+        mean = total / np.add.reduceat(np.where(finite, width, 0), start)
+    # Each bucket stands at its last iteration, as the entries of a Trace do.
+    return iteration[np.append(start[1:], len(iteration)) - 1], np.fmin.reduceat(low, start), mean, np.fmax.reduceat(high, start)
 
 
 def _ends(trace: Trace) -> str:
@@ -98,6 +118,8 @@ def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
         _pair(axes, trace, "loss", None)
         axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label="NaN")
         axes.set(title=title, xlabel="iteration", ylabel="loss (nats)", ylim=(0, None))
+        axes.locator_params(axis="x", nbins=5)
+        axes.xaxis.set_major_formatter("{x:,.0f}")
     picture.axes[0].legend(loc="upper left", fontsize=8)
     return picture
 

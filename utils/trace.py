@@ -133,7 +133,7 @@ class Trace:
         )  # fmt: skip
 
     def save(self, path) -> None:
-        """Write the trace to `path` (.npz): first to a temporary file beside it, then renamed, so no file is left half written."""
+        """Write the trace to `path` (.npz), first to a temporary file that is then renamed, so none is left half written."""
         path = Path(path)
         header = {"format": FORMAT, "recipe": asdict(self.recipe), "seed": self.seed, "provenance": self.provenance}
         arrays = {"header": np.array(json.dumps(header)), "width": self.width}
@@ -180,9 +180,9 @@ def _short(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), rounded, values)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def machine() -> dict[str, str]:
-    """What a reader needs to know about this machine and this code: versions, processor, commit ("+" if files differ from it)."""
+    """What a run was made with: versions, processor, commit ("+" if the files of utils differ from it)."""
     processor = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.is_file():

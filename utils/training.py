@@ -187,7 +187,7 @@ def train(
                         these use; the answers stand in trace.watched. A function must not change the GAN.
     progress            show a bar on runs that last longer than two seconds
 
-    The iteration with the broken loss is recorded, and its update made: after it every weight is NaN.
+    The iteration with the broken loss is recorded, and its update made.
     KeyboardInterrupt ends the run like `stop` and returns the Trace so far.
     Raises ValueError or TypeError for an argument no run can have, before any work starts.
     """
@@ -198,7 +198,10 @@ def train(
     if checkpoint is not None and Path(checkpoint).is_file():
         recorder.resume(Path(checkpoint))
     saved = time.monotonic()
-    bar = tqdm(total=iterations, initial=recorder.count, delay=2, mininterval=0.5, leave=False, unit=" iterations", disable=not progress)
+    bar = tqdm(
+        total=iterations, initial=recorder.count, delay=2, mininterval=0.5, leave=False, unit=" iterations",
+        disable=not progress,
+    )  # fmt: skip
     try:
         while recorder.count < iterations and not recorder.broken:
             if watch and recorder.count % watch_every == 0:
@@ -250,7 +253,7 @@ class _Recorder:
             self.atlases.append((self.gan.iteration, samples.astype(np.float16), logits))
 
     def trace(self) -> Trace:
-        """The Trace so far; its last atlas shows the weights that computed the last loss, or those after it if it was finite."""
+        """The Trace so far; its last atlas is of the weights behind the last loss, or of those after it if it was finite."""
         values = {name: self.rows[: self.count, column].copy() for column, name in enumerate(QUANTITIES)}
         if self.last is None:
             return Trace(self.gan.recipe, self.gan.seed, values, provenance=provenance())

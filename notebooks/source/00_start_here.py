@@ -27,6 +27,7 @@ import torch
 from IPython.display import Markdown
 
 from utils.plots import DISCRIMINATOR_COLOUR, GENERATOR_COLOUR, Picture
+from utils.sweep import DATA
 from utils.training import Recipe, train
 
 for package in (torch, np, matplotlib, jupyterlab, ipywidgets):
@@ -52,8 +53,8 @@ print(f"{milliseconds:.1f} ms an iteration: 14,000 iterations take about {14 * m
 #
 # Those are its three figures as numbers.
 
-# %%
-with open("../data/published.csv", newline="") as file:
+# %% tags=["setup"]
+with open(DATA / "published.csv", newline="") as file:
     published = list(csv.DictReader(file))
 
 
@@ -106,7 +107,8 @@ picture
 # - A GAN's losses turned NaN at three learning rates; a smaller rate only delayed it.
 # - In the published run at 1e-3 the discriminator's loss ends one iteration before the generator's.
 # - The series rebuilds the GAN on a small scale, so that the collapse fits into a lesson.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **Exercise 1** (2 minutes, easy). The post's runs have about how many iterations an epoch? With a batch of 128, how many samples

@@ -114,7 +114,7 @@ losses(torch.zeros(64), torch.zeros(64))
 adam = {"lr": 1e-4, "betas": (0.5, 0.999), "fused": True}  # fused: the same arithmetic in one pass, faster
 optimiser_g, optimiser_d = torch.optim.Adam(network_g.parameters(), **adam), torch.optim.Adam(network_d.parameters(), **adam)
 history = []
-for iteration in range(1, 51):
+for _ in range(50):
     real = data[torch.randint(len(data), (64,), generator=random)]
     z = torch.randn(64, 1, generator=random)
     real_logits, fake_logits = D(real), D(G(z))
@@ -190,7 +190,8 @@ plots.samples({"real": data[:6].numpy(), "generated,\nz = -4 ... 4": gan.sample(
 # - The losses here are the log of a sigmoid, written as in MATLAB's example, and the data are in millivolts.
 # - Scores and losses are means over the batch; a single sample hardly moves them.
 # - The atlas shows everything this G can draw, and how D judges it.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **Exercise 1** (3 minutes, easy). One generated sample out of 64 has logit 16, the other 63 have logit 0. By how much does it move D's loss?

@@ -18,10 +18,10 @@ from IPython.display import Markdown
 
 from utils import plots
 from utils.hazard import cliffs
-from utils.sweep import recorded, sweep
+from utils.sweep import DATA, recorded, sweep
 from utils.training import GAN, Recipe, train
 
-with open("../data/published.csv", newline="") as file:
+with open(DATA / "published.csv", newline="") as file:
     published = {(row["learning_rate"], row["quantity"]): float(row["value"]) for row in csv.DictReader(file) if not row["iteration"]}
 runs = {rate: recorded(f"pulses_lr{rate}") for rate in ("1e-3", "1e-4", "1e-5")}
 CLIFF = cliffs(torch.float32)[1]
@@ -66,19 +66,31 @@ print("last three losses of the discriminator:", trace.loss_d[-3:])
 #
 # ## Samples before and after
 #
-# What does G draw one iteration before, and what after?
+# What does G draw before the fatal iteration, after it, and one iteration later? And which network is broken when?
 
 # %%
 gan = GAN(Recipe(lr=1e-3), seed=0)
 z = torch.tensor([[-2.0], [-1.2], [-0.4], [0.4], [1.2], [2.0]])
+
+
+def look(moment):
+    shares = [torch.cat([weights.flatten() for weights in network]).isnan().float().mean() for network in (gan.weights_d, gan.weights_g)]
+    print(f"{moment:36} weights that are NaN: D {shares[0]:.0%}, G {shares[1]:.0%}")
+    return gan.sample(z)[0].numpy()
+
+
+drawn = {}
 train(gan, iterations=trace.nan_at - 1)
-before = gan.sample(z)[0].numpy()
+drawn["before"] = look("before the fatal iteration")
 gan.step()
-after = gan.sample(z)[0].numpy()
-plots.samples({"before": before, "after": after}, "pulses")
+drawn["after"] = look("after the fatal iteration")
+gan.step()
+drawn["one later"] = look("after the next iteration")
+plots.samples(drawn, "pulses")
 
 # %% [markdown]
-# One iteration is enough to turn every sample, hence every weight, into NaN. From here no iteration leads back.
+# The fatal iteration turns D's weights into NaN and leaves G alone: G's loss, and so its gradient, was still finite. In the next iteration D answers NaN to
+# everything, G learns from that answer, and every sample is NaN. From here no iteration leads back.
 #
 # ## 1e-4: live, until it happens
 #
@@ -210,7 +222,8 @@ plots.collapse_times(on_digits, {rate: published[rate, "nan_at"] for rate in run
 # - Between seeds the count varies by a factor of several: never conclude from one run.
 # - In every recorded collapse the discriminator's loss is the first that is not finite.
 # - The mean losses do not announce it. The atlas shows one draw on the far side of a line.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # **Exercise 1** (5 minutes, easy). Predict the collapse at a rate between two published ones, 3e-4. Then run three seeds.
