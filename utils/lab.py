@@ -1,7 +1,7 @@
 """The learning-rate lab: a live widget on one GAN run, and the recorded runs behind a second tab.
 
-Uses everything above it. Three parts: Run (the GAN and its history), View (the figure, as PNG bytes), Lab (the widgets and
-the one thread that trains and draws). Only notebooks import this file.
+Uses everything above it. Three parts: Run (the GAN and its history), View (the figure, as PNG bytes), Lab (the widgets
+and the one thread that trains and draws). Only notebooks import this file.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from utils import data
+from utils.hazard import cliffs
 from utils.losses import LOSSES
 from utils.recipe import Recipe, rate_text, whole
 from utils.sweep import recorded
@@ -31,27 +32,15 @@ from utils.training import GAN, Step
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # generator, discriminator, real samples
 RECORDED = Path(__file__).parent.parent / "data"
-SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal starts slow and accelerates
+SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal accelerates
 DUTY = 0.2  # the share of the time that drawing may take
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
-
-
-def cliffs() -> tuple[float, float]:
-    """(lowest, highest) float32 logit at which log(sigmoid(x)) and log(1 - sigmoid(x)) are finite, found by bisection."""
-    found = []
-    for term, good, bad in ((lambda x: x, 0.0, -200.0), (lambda x: 1 - x, 0.0, 200.0)):
-        while abs(good - bad) > 1e-5:
-            middle = (good + bad) / 2
-            finite = torch.log(term(torch.sigmoid(torch.tensor(middle)))).isfinite().item()
-            good, bad = (middle, bad) if finite else (good, middle)
-        found.append(good)
-    return tuple(found)
 
 
 LOWEST, HIGHEST = cliffs()
 
 
-# ---------------------------------------------------------------------------------------------------------------- the run
+# ---- the run
 
 
 @dataclass
@@ -79,7 +68,7 @@ class Picture:
 
 
 class Run:
-    """One GAN with the history of its losses, scores and logits. The same recipe and seed give the rows that train() gives."""
+    """One GAN and its history. The same recipe and seed give the rows that train() gives, to the last bit."""
 
     def __init__(self, recipe: Recipe, seed: int):
         self.gan = GAN(recipe, seed)
@@ -89,7 +78,7 @@ class Run:
         self.shown: tuple | None = None
 
     def advance(self, lr: float, picture: bool, d: bool = True, g: bool = True) -> None:
-        """One iteration at learning rate `lr`; `picture` keeps what Picture needs, as it was when the loss was computed."""
+        """One iteration at learning rate `lr`; `picture` keeps what Picture needs, from before the weights move."""
         gan = self.gan
         if not self.rates or self.rates[-1] != lr:
             self.rates.append(lr)
@@ -127,11 +116,10 @@ class Run:
 
 def zigzag(x: np.ndarray, low: np.ndarray, high: np.ndarray, buckets: int = 200) -> tuple[np.ndarray, np.ndarray]:
     """At most 2 x buckets points through the lowest and highest value of each bucket, so that no spike is lost."""
-    if len(x) <= 2 * buckets and low is high:
-        return x, low
-    edges = np.unique(np.linspace(0, len(x), min(buckets, max(len(x), 1)) + 1).astype(int))[:-1]
-    if len(edges) == 0:
-        return x, low
+    if len(x) <= 2 * buckets:
+        return np.repeat(x, 2), np.stack([low, high], axis=1).ravel()
+    # equal stretches of iterations, of which a thinned trace may leave some empty
+    edges = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], buckets + 1)))[:-1]
     ends = np.append(edges[1:], len(x)) - 1
     pairs = np.stack([np.minimum.reduceat(low, edges), np.maximum.reduceat(high, edges)], axis=1)
     return np.repeat(x[ends], 2), pairs.ravel()
@@ -145,7 +133,8 @@ def blame(step: Step, loss: str) -> str:
             sample = int((~logits.isfinite()).float().argmax())
             return f"D's logit for {name} sample {sample} is {logits[sample]:g}: the weights themselves overflowed."
     if loss != "matlab":
-        return f"the loss {loss!r} overflowed at logits from {min(real.min(), fake.min()):.3g} to {max(real.max(), fake.max()):.3g}."
+        lowest, highest = torch.cat([real, fake]).aminmax()
+        return f"the loss {loss!r} overflowed at logits from {lowest:.3g} to {highest:.3g}."
     terms = {
         "log(1 - D(G(z)))": (torch.log(1 - torch.sigmoid(fake)), fake, 1),
         "log D(G(z))": (torch.log(torch.sigmoid(fake)), fake, -1),
@@ -155,7 +144,9 @@ def blame(step: Step, loss: str) -> str:
         broken = ~values.isfinite()
         if broken.any():
             sample = int((sign * logits).argmax())
-            side = f"above {HIGHEST:.2f} float32 rounds D to 1" if sign > 0 else f"below {LOWEST:.1f} float32 rounds D to 0"
+            side = f"above {HIGHEST:.2f} float32 rounds D to 1"
+            if sign < 0:
+                side = f"below {LOWEST:.1f} float32 rounds D to 0"
             words = f"{term} of sample {sample} is {values[sample]:g}. Its logit is {logits[sample]:.1f}; {side}."
             if int(broken.sum()) > 1:
                 words += f" The same happened to {int(broken.sum())} of the {len(values)} samples."
@@ -198,7 +189,7 @@ def recorded_picture(trace: Trace, iteration: int) -> Picture:
     return picture
 
 
-# --------------------------------------------------------------------------------------------------------------- the view
+# ---- the view
 
 STYLE = {  # quantity: (axes, colour, line style, name)
     "loss_g": ("loss", BLUE, "-", "G"),
@@ -219,7 +210,7 @@ class View:
         self.reach = 2 * dataset.full_scale
         self.figure = Figure(figsize=(13.2, 6.0), dpi=100)
         self.canvas = FigureCanvasAgg(self.figure)
-        left = self.figure.add_gridspec(3, 1, left=0.055, right=0.37, top=0.95, bottom=0.09, hspace=0.16)
+        left = self.figure.add_gridspec(3, 1, left=0.055, right=0.37, top=0.94, bottom=0.09, hspace=0.3)
         middle = self.figure.add_gridspec(2, 1, left=0.425, right=0.62, top=0.93, bottom=0.09, hspace=0.33)
         right = self.figure.add_gridspec(
             2, 2, left=0.68, right=0.985, top=0.93, bottom=0.09, hspace=0.12, wspace=0.06, width_ratios=[6, 1]
@@ -238,15 +229,19 @@ class View:
     def _curves(self) -> None:
         self.lines = {}
         for quantity, (name, colour, style, label) in STYLE.items():
-            (self.lines[quantity],) = self.axes[name].plot([], [], style, color=colour, lw=2, label=label, animated=True)
+            (self.lines[quantity],) = self.axes[name].plot(
+                [], [], style, color=colour, lw=2, label=label, ms=4, animated=True
+            )  # fmt: skip
         self.nan = [self.axes[n].axvline(0, color="k", ls=":", lw=2, animated=True) for n in ("loss", "score", "logit")]
         self.nan_text = self.axes["loss"].text(0, 60, "", ha="right", va="top", size=13, weight="bold", animated=True)
         self.axes["loss"].set(ylabel="loss", yscale="log", ylim=(0.01, 100))
+        self.axes["loss"].set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+        self.axes["loss"].set_yticks([], minor=True)
         self.axes["score"].set(ylabel="score", ylim=(-0.03, 1.03), yticks=(0, 0.5, 1))
         self.axes["logit"].set(ylabel="logit", xlabel="iteration")
-        self.axes["loss"].legend(loc="lower left", ncols=2, fontsize=11, frameon=False)
-        self.axes["score"].legend(loc="lower left", ncols=2, fontsize=11, frameon=False)
-        self.axes["logit"].legend(loc="lower left", ncols=2, fontsize=9, frameon=False, borderaxespad=0.1)
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 0.97), "frameon": False, "borderaxespad": 0, "fontsize": 11}
+        self.axes["loss"].legend(ncols=2, **above)
+        self.axes["logit"].legend(ncols=3, columnspacing=1, handlelength=1.5, **above)
         for name in ("loss", "score"):
             self.axes[name].set_xticklabels([])
 
@@ -256,7 +251,7 @@ class View:
             axes = self.axes[name]
             axes.set_title(title, size=13, color=colour, weight="bold")
             if self.dataset.name == "digits":
-                self.drawn[name] = [axes.imshow(np.zeros((24, 32)), cmap="Greys", vmin=0, vmax=16, animated=True)]
+                self.drawn[name] = [axes.imshow(np.zeros((30, 40)), cmap="Greys", vmin=0, vmax=16, animated=True)]
                 axes.set(xticks=[], yticks=[])
             elif self.dataset.dimension == 2:
                 self.drawn[name] = axes.plot([], [], ".", color=colour, animated=True)
@@ -273,7 +268,7 @@ class View:
             np.zeros((self.dataset.dimension, len(ATLAS_Z))), aspect="auto", origin="lower", cmap="PuOr_r", vmin=-reach,
             vmax=reach, extent=(-6, 6, 0, 1), animated=True,
         )  # fmt: skip
-        atlas.set_title(f"everything G can draw (±{reach:g} {self.dataset.unit})", size=13, weight="bold")
+        atlas.set_title(f"everything G can draw (±{reach:g} {self.dataset.unit})", size=12, weight="bold")
         atlas.set(ylabel="time" if self.dataset.name == "pulses" else "pixel", xticklabels=[], yticks=[])
         (self.curve,) = along.plot([], [], color="k", lw=1.5, animated=True)
         (self.dots,) = along.plot([], [], "o", color=BLUE, ms=5, alpha=0.7, animated=True)
@@ -281,7 +276,7 @@ class View:
         self.fatal_text = along.text(0, 0, "", size=13, weight="bold", ha="center", va="bottom", animated=True)
         along.set(xlim=(-6, 6), xlabel="latent z", ylabel="D's logit")
         self.bars = [gauge.plot([], [], color=c, lw=9, solid_capstyle="butt", animated=True)[0] for c in (BLUE, GREY)]
-        gauge.set(xlim=(-0.6, 1.6), xticks=(0, 1), xticklabels=("G(z)", "real"), yticklabels=[])
+        gauge.set(xlim=(-0.6, 1.6), xticks=(0, 1), xticklabels=("G", "real"), yticklabels=[])
         for axes in (self.axes["logit"], along, gauge):
             # linear between -20 and 20, logarithmic beyond: both cliffs and a runaway stay in the picture
             axes.set_yscale("symlog", linthresh=20)
@@ -305,8 +300,8 @@ class View:
             self.background = self.canvas.copy_from_bbox(self.figure.bbox)
         self.canvas.restore_region(self.background)
         samples = [artist for artists in self.drawn.values() for artist in artists]
-        moving = [*self.lines.values(), *self.nan, self.nan_text, *samples, self.image, self.curve, self.dots, *self.bars]
-        for artist in [*moving, self.fatal, self.fatal_text]:
+        curves = [*self.lines.values(), *self.nan, self.nan_text]
+        for artist in [*curves, *samples, self.image, self.curve, self.dots, *self.bars, self.fatal, self.fatal_text]:
             artist.axes.draw_artist(artist)
         file = io.BytesIO()
         Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3]).save(file, "png", compress_level=1)
@@ -324,6 +319,7 @@ class View:
     def _fill(self, picture: Picture) -> None:
         for quantity, line in self.lines.items():
             line.set_data(*picture.curves[quantity])
+            line.set_marker("o" if picture.iteration <= 40 else "")
         while picture.iteration > self.span:  # room for as much again: the axes are redrawn once a doubling
             self.span, self.background = 2 * self.span, None
         broken = picture.nan_at is not None
@@ -352,9 +348,9 @@ class View:
     def _fill_samples(self, name: str, samples: np.ndarray, loudest: int | None) -> None:
         artists, dimension = self.drawn[name], self.dataset.dimension
         if self.dataset.name == "digits":
-            tiles = np.zeros((12, 8, 8), dtype=np.float32)
-            tiles[: len(samples[:12])] = samples[:12].reshape(-1, 8, 8)
-            artists[0].set_data(tiles.reshape(3, 4, 8, 8).swapaxes(1, 2).reshape(24, 32))
+            tiles = np.zeros((12, 10, 10), dtype=np.float32)  # a margin around each digit
+            tiles[: len(samples[:12]), 1:9, 1:9] = samples[:12].reshape(-1, 8, 8)
+            artists[0].set_data(tiles.reshape(3, 4, 10, 10).swapaxes(1, 2).reshape(30, 40))
             return
         if dimension == 2:
             artists[0].set_data(samples[:, 0], samples[:, 1])
@@ -364,12 +360,16 @@ class View:
             shown = samples[rows]
             for line, sample in zip(artists, shown):
                 line.set_data(np.arange(dimension) / dimension, sample)
-        biggest = float(np.abs(shown).max()) if len(shown) else 0.0
-        while self.reach < biggest < math.inf:  # a loud pulse must not leave the picture
+        self.room(shown)
+
+    def room(self, samples: np.ndarray) -> None:
+        """Let the axes of the samples reach as far as these: a loud pulse must not leave the picture."""
+        biggest = float(np.abs(samples).max()) if len(samples) else 0.0
+        while self.reach < biggest < math.inf:
             self.reach, self.background = 2 * self.reach, None
 
 
-# ------------------------------------------------------------------------------------------------------------ the widgets
+# ---- the widgets
 
 
 class Lab(widgets.VBox):
@@ -414,17 +414,18 @@ class Lab(widgets.VBox):
 
     def _build(self, seed: int) -> None:
         wide, narrow = widgets.Layout(width="520px"), widgets.Layout(width="165px")
+        wrap = widgets.Layout(flex_flow="row wrap")
         self.rate = widgets.FloatLogSlider(
             value=self.recipe.lr, base=10, min=-6, max=-1, step=0.05, description="Learning rate", readout=False,
             layout=wide, style={"description_width": "100px"}, continuous_update=True,
         )  # fmt: skip
         self.rate_label = widgets.HTML()
-        self.data = widgets.Dropdown(options=list(data.DATA_SETS), value=self.recipe.data, description="Data", layout=narrow)
-        self.loss = widgets.Dropdown(options=list(LOSSES), value=self.recipe.loss, description="Loss", layout=narrow)
-        self.batch = widgets.BoundedIntText(self.recipe.batch, min=2, max=1024, description="Batch", layout=narrow)
-        self.seed = widgets.BoundedIntText(seed, min=0, max=10**6, description="Seed", layout=narrow)
+        self.data = widgets.Dropdown(options=list(data.DATA_SETS), value=self.recipe.data, description="Data")
+        self.loss = widgets.Dropdown(options=list(LOSSES), value=self.recipe.loss, description="Loss")
+        self.batch = widgets.BoundedIntText(self.recipe.batch, min=2, max=1024, description="Batch")
+        self.seed = widgets.BoundedIntText(seed, min=0, max=10**6, description="Seed")
         for widget in (self.data, self.loss, self.batch, self.seed):
-            widget.style.description_width = "45px"
+            widget.layout, widget.style.description_width = narrow, "45px"
             widget.observe(self.reset, "value")
         self.guess = widgets.BoundedIntText(
             0, min=0, max=10**7, description="Predict first: NaN at iteration (0: no guess)",
@@ -449,8 +450,8 @@ class Lab(widgets.VBox):
         self._label()
         self.live = widgets.VBox([
             widgets.HBox([self.rate, self.rate_label]),
-            widgets.HBox([self.data, self.loss, self.batch, self.seed, self.guess], layout=widgets.Layout(flex_flow="row wrap")),
-            widgets.HBox([*self.buttons.values(), self.speed], layout=widgets.Layout(flex_flow="row wrap")),
+            widgets.HBox([self.data, self.loss, self.batch, self.seed, self.guess], layout=wrap),
+            widgets.HBox([*self.buttons.values(), self.speed], layout=wrap),
             self.status, self.image, self.table,
         ])  # fmt: skip
 
@@ -477,7 +478,8 @@ class Lab(widgets.VBox):
             self.stop = threading.Event()
             self._enable()
             if self.threads:
-                self.thread = threading.Thread(target=self._work, args=(self.stop, self.minutes * 60), daemon=True, name="lab")
+                arguments = (self.stop, self.minutes * 60)
+                self.thread = threading.Thread(target=self._work, args=arguments, daemon=True, name="lab")
                 self.thread.start()
                 return
         self._work(self.stop, IN_TURN)
@@ -530,7 +532,7 @@ class Lab(widgets.VBox):
     # The thread.
 
     def _work(self, stop: threading.Event, seconds: float) -> None:
-        """Train and draw until told to stop, NaN or a cap. Errors appear in the status line: a thread has no other voice."""
+        """Train and draw until told to stop, NaN or a cap. An error goes to the status line: a thread has no other voice."""
         started = last_frame = time.monotonic()
         drawing, first, counted = 0.0, self.run.count, self.run.count
         try:
@@ -546,7 +548,8 @@ class Lab(widgets.VBox):
                     self.run.advance(self.lr, due)
                     if due or self.run.broken:
                         begun = time.monotonic()
-                        self.speed_text = f"{(self.run.count - counted) / max(begun - last_frame, 1e-3):,.0f} iterations/s"
+                        speed = (self.run.count - counted) / max(begun - last_frame, 1e-3)
+                        self.speed_text = f"{speed:,.0f} iterations/s"
                         if last or self.run.broken:
                             break
                         self._show()
@@ -556,7 +559,7 @@ class Lab(widgets.VBox):
                     stop.wait(wait)
             with self.lock:
                 stop.set()
-                self._finished("Stopped at the cap of this lab; Start goes on." if capped and not self.run.broken else "")
+                self._finished("Stopped at the cap of this lab; Start goes on." if capped else "")
         except Exception as error:
             stop.set()
             self._show(f"Stopped by an error: {type(error).__name__}: {error}", draw=False)
@@ -590,7 +593,8 @@ class Lab(widgets.VBox):
             facts.append(self.speed_text)
         if run.count:
             largest = float(run.rows[QUANTITIES.index("fake_max"), run.count - 1])
-            facts.append(f"largest generated logit {largest:.1f}" + (f" (cliff {HIGHEST:.2f})" if self.view.cliff else ""))
+            cliff = f" (cliff {HIGHEST:.2f})" if self.view.cliff else ""
+            facts.append(f"largest generated logit {largest:.1f}{cliff}")
         hint = {"ready": "Make a prediction, then press Start."}.get(state, "")
         verdict = run.verdict + " Reset starts again." if run.broken else words or hint
         colour = ORANGE if run.broken else "inherit"
@@ -620,9 +624,10 @@ class Recorded(widgets.VBox):
         self.folder, self.lock, self.trace = Path(folder), threading.RLock(), None
         names = sorted(path.name for path in self.folder.glob("*_lr*") if any(path.glob("seed*.npz")))
         if not names:
-            super().__init__([widgets.HTML("There are no recorded runs here yet; <code>make record</code> makes them.")])
+            super().__init__([widgets.HTML("There are no recorded runs here; <code>make record</code> makes them.")])
             return
-        self.name = widgets.Dropdown(options=[(n.replace("_lr", ", learning rate "), n) for n in names], description="Runs")
+        options = [(name.replace("_lr", ", learning rate "), name) for name in names]
+        self.name = widgets.Dropdown(options=options, description="Runs")
         self.seed = widgets.IntSlider(0, 0, 1, description="Seed", layout=widgets.Layout(width="300px"))
         self.position = widgets.IntSlider(
             0, 0, 1, description="Iteration", readout=False, layout=widgets.Layout(width="600px")
@@ -646,10 +651,11 @@ class Recorded(widgets.VBox):
             self.trace = trace = self.traces[min(self.seed.value, len(self.traces) - 1)]
             end = trace.iterations
             # The slider stops at the first and last iterations, at each atlas, and evenly between.
-            stops = [range(1, 31), range(end - 30, end + 1), trace.atlas["iteration"], np.linspace(1, end, 200).astype(int)]
-            stops = np.unique(np.concatenate(stops))
+            even = np.linspace(1, end, 200).astype(int)
+            stops = np.unique(np.concatenate([range(1, 31), range(end - 30, end + 1), trace.atlas["iteration"], even]))
             self.stops = stops[(stops >= 1) & (stops <= end)]
             self.view = View(data.load(trace.recipe.data), trace.recipe.loss, span=max(int(end * 1.03), 4))
+            self.view.room(trace.atlas["image"][:, np.abs(ATLAS_Z) <= 2].astype(np.float32))  # once, not while dragging
             self.position.max = len(self.stops) - 1
             self.position.value = min(self.position.value, self.position.max)
             self._draw()
@@ -659,8 +665,8 @@ class Recorded(widgets.VBox):
             trace, iteration = self.trace, int(self.stops[min(self.position.value, len(self.stops) - 1)])
             picture = recorded_picture(trace, iteration)
             self.image.value = self.view.png(picture)
-            end = f"NaN at iteration {trace.nan_at:,}" if trace.nan_at else f"finite through iteration {trace.iterations:,}"
-            self.text.value = (
-                f"<div style='font-size:17px'>iteration <b>{iteration:,}</b> of {trace.iterations:,} &middot; learning rate "
-                f"<b>{rate_text(trace.recipe.lr)}</b> &middot; seed {trace.seed} &middot; this run: {end}</div>"
-            )
+            facts = [f"iteration <b>{iteration:,}</b> of {trace.iterations:,}", f"seed {trace.seed}"]
+            facts.append(f"learning rate <b>{rate_text(trace.recipe.lr)}</b>")
+            if picture.nan_at:
+                facts.append(f"<b style='color:{ORANGE}'>NaN at iteration {trace.nan_at:,}</b>")
+            self.text.value = f"<div style='font-size:17px'>{' &middot; '.join(facts)}</div>"
