@@ -93,7 +93,8 @@ def _reduced(trace: Trace, quantity: str, first: int, points: int = 300) -> tupl
     with np.errstate(invalid="ignore"):  # a bucket without any finite value stays NaN
         mean = total / np.add.reduceat(np.where(finite, width, 0), start)
     # Each bucket stands at its last iteration, as the entries of a Trace do.
-    return iteration[np.append(start[1:], len(iteration)) - 1], np.fmin.reduceat(low, start), mean, np.fmax.reduceat(high, start)
+    ends = np.append(start[1:], len(iteration)) - 1
+    return iteration[ends], np.fmin.reduceat(low, start), mean, np.fmax.reduceat(high, start)
 
 
 def _ends(trace: Trace) -> str:
