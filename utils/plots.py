@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from utils.data import load
 from utils.recipe import rate_text
@@ -50,13 +51,14 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     for axes, quantity in ((scores, "score"), (losses, "loss")):
         _pair(axes, trace, quantity, last)
         axes.set_xlabel("iteration")
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
         axes.set_ylabel({"score": "score (0 to 1)", "loss": "loss (nats)"}[quantity])
         if trace.nan_at:
             axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=f"NaN, iteration {trace.nan_at:,}")
     scores.set_ylim(-0.03, 1.03)
     losses.set_ylim(bottom=0)
-    losses.legend(loc="upper left", fontsize=8)
+    losses.legend(fontsize=8)
     return picture
 
 
@@ -119,7 +121,7 @@ def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
         _pair(axes, trace, "loss", None)
         axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label="NaN")
         axes.set(title=title, xlabel="iteration", ylabel="loss (nats)", ylim=(0, None))
-        axes.locator_params(axis="x", nbins=5)
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
     picture.axes[0].legend(loc="upper left", fontsize=8)
     return picture

@@ -39,7 +39,8 @@ frequency, phase = uniform(2, 8), uniform(0, 2 * math.pi)
 amplitude, decay = uniform(0.5, 1), uniform(0, 3)
 pulse = amplitude * torch.sin(2 * math.pi * frequency * t + phase) * torch.exp(-decay * t)
 data = 20 * (pulse + 0.2 * torch.randn(20_000, 64, generator=random))
-print(f"{data.shape[0]:,} recordings of {data.shape[1]} values, from {data.min():.0f} to {data.max():.0f} mV, sd {data.std():.1f} mV")
+print(f"{data.shape[0]:,} recordings of {data.shape[1]} values")
+print(f"from {data.min():.0f} to {data.max():.0f} mV, sd {data.std():.1f} mV")
 
 # %%
 plots.samples({"real": data[:6].numpy()}, "pulses")
