@@ -86,6 +86,7 @@ def look(moment):
     return gan.sample(z)[0].numpy()
 
 
+# %%
 drawn = {}
 train(gan, iterations=trace.nan_at - 1)
 drawn["before"] = look("before the fatal iteration")
