@@ -26,12 +26,11 @@ from utils import data
 from utils.hazard import cliffs
 from utils.losses import LOSSES
 from utils.recipe import Recipe, rate_text, whole
-from utils.sweep import recorded
+from utils.sweep import DATA, recorded
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 from utils.training import GAN, Step
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # generator, discriminator, real samples
-RECORDED = Path(__file__).parent.parent / "data"
 SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal accelerates
 DUTY = 0.2  # the share of the time that drawing may take
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
@@ -391,13 +390,15 @@ class Lab(widgets.VBox):
 
     def __init__(
         self, recipe: Recipe | None = None, seed: int = 0, *, iterations: int = 400_000, minutes: float = 30,
-        threads: bool | None = None, folder: Path | str = RECORDED,
+        threads: bool | None = None, folder: Path | str = DATA,
     ):  # fmt: skip
         whole("seed", seed, at_least=0)
         whole("iterations", iterations, at_least=1)
         if not minutes > 0:
             raise ValueError(f"minutes must be above 0, not {minutes!r}")
         self.recipe = recipe or Recipe(lr=1e-3)
+        if not 1e-6 <= self.recipe.lr <= 1e-1:
+            raise ValueError(f"the lab's slider has learning rates between 1e-6 and 1e-1, not {self.recipe.lr!r}")
         self.cap, self.minutes = iterations, minutes
         self.threads = "google.colab" not in sys.modules if threads is None else threads
         self.lock, self.stop, self.thread = threading.RLock(), threading.Event(), None
@@ -533,33 +534,36 @@ class Lab(widgets.VBox):
 
     def _work(self, stop: threading.Event, seconds: float) -> None:
         """Train and draw until told to stop, NaN or a cap. An error goes to the status line: a thread has no other voice."""
+        run, first = self.run, self.run.count
         started = last_frame = time.monotonic()
-        drawing, first, counted = 0.0, self.run.count, self.run.count
+        drawing, counted = 0.0, first
         try:
             while True:
                 now = time.monotonic()
                 wait = SPEEDS[self.speed.value]
                 if wait is None:
-                    wait = 0.4 * 0.85 ** (self.run.count - first)
-                capped = now - started > seconds or self.run.count + 1 - first >= self.cap
+                    wait = 0.4 * 0.85 ** (run.count - first)
                 with self.lock:
+                    if self.run is not run or run.broken:  # Reset, or one iteration by hand, came in between
+                        stop.set()
+                        return self._enable()
+                    capped = now - started > seconds or run.count + 1 - first >= self.cap
                     last = stop.is_set() or capped
                     due = last or wait > 0.05 or now - last_frame > max(0.1, drawing * (1 / DUTY - 1))
-                    self.run.advance(self.lr, due)
-                    if due or self.run.broken:
-                        begun = time.monotonic()
-                        speed = (self.run.count - counted) / max(begun - last_frame, 1e-3)
+                    run.advance(self.lr, due)
+                    if last or run.broken:
+                        stop.set()
+                        return self._finished("Stopped at the cap of this lab; Start goes on." if capped else "")
+                    if due:
+                        begun, axes = time.monotonic(), self.view.background
+                        speed = (run.count - counted) / max(begun - last_frame, 1e-3)
                         self.speed_text = f"{speed:,.0f} iterations/s"
-                        if last or self.run.broken:
-                            break
                         self._show()
-                        last_frame, counted = time.monotonic(), self.run.count
-                        drawing = last_frame - begun
+                        last_frame, counted = time.monotonic(), run.count
+                        if self.view.background is axes:  # not when the axes were drawn too: that is rare
+                            drawing = last_frame - begun
                 if wait > 0.002:
                     stop.wait(wait)
-            with self.lock:
-                stop.set()
-                self._finished("Stopped at the cap of this lab; Start goes on." if capped else "")
         except Exception as error:
             stop.set()
             self._show(f"Stopped by an error: {type(error).__name__}: {error}", draw=False)
@@ -620,7 +624,7 @@ class Lab(widgets.VBox):
 class Recorded(widgets.VBox):
     """The second tab: the recorded runs of a folder, by data set and rate, seed and iteration. Nothing is trained."""
 
-    def __init__(self, folder: Path | str = RECORDED):
+    def __init__(self, folder: Path | str = DATA):
         self.folder, self.lock, self.trace = Path(folder), threading.RLock(), None
         names = sorted(path.name for path in self.folder.glob("*_lr*") if any(path.glob("seed*.npz")))
         if not names:

@@ -1,0 +1,271 @@
+"""The lab without a browser: its widgets are pressed in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import numpy as np
+import pytest
+import torch
+
+from utils import lab as module
+from utils.hazard import cliffs
+from utils.lab import Lab, Recorded, Run, rarity, zigzag
+from utils.recipe import Recipe
+from utils.sweep import record
+from utils.trace import QUANTITIES
+from utils.training import GAN, train
+
+SLOW = Recipe(lr=1e-5)  # never ends within a test
+
+
+@pytest.fixture
+def new(tmp_path):
+    """Makes labs that run flat out, and leaves no thread behind."""
+    labs = []
+
+    def make(recipe=None, **options):
+        labs.append(Lab(recipe, folder=tmp_path, **options))
+        labs[-1].speed.value = "flat out"
+        return labs[-1]
+
+    yield make
+    for lab in labs:
+        lab.pause()
+        lab.join()
+    assert threads() == 0
+
+
+def threads() -> int:
+    return sum(thread.name == "lab" for thread in threading.enumerate())
+
+
+def until(condition, seconds=60.0):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.01)
+
+
+def test_the_lab_gives_the_run_that_train_gives(new):
+    lab = new(Recipe(lr=1e-3), seed=3)
+    lab.buttons["Start"].click()
+    lab.join()
+    trace = train(Recipe(lr=1e-3), 200, seed=3, progress=False)
+    assert lab.run.count == trace.nan_at
+    for name, row in zip(QUANTITIES, lab.run.rows[:, : lab.run.count]):
+        np.testing.assert_array_equal(row, getattr(trace, name))
+
+
+def test_a_nan_is_named_and_only_reset_goes_on(new):
+    lab = new(Recipe(lr=1e-3))
+    lab.guess.value = 9
+    lab.start()
+    lab.join()
+    step, verdict = lab.run.shown[0], lab.run.verdict
+    assert verdict.startswith(f"NaN at iteration {lab.run.count}: log(1 - D(G(z))) of sample {int(step.fake_logits.argmax())}")
+    assert f"z = {float(step.z[step.fake_logits.argmax(), 0]):.2f}" in verdict and verdict in lab.status.value
+    assert [name for name, button in lab.buttons.items() if not button.disabled] == ["Reset"]
+    assert lab.outcomes[-1][-2:] == ("9", f"{lab.run.count}")
+    count = lab.run.count
+    for name in ("Start", "One iteration", "Only D", "Only G"):
+        lab.buttons[name].click()
+    assert lab.run.count == count
+    lab.buttons["Reset"].click()
+    assert lab.run.count == 0 and not lab.buttons["Start"].disabled
+
+
+def test_double_clicks_start_one_thread_and_one_run(new):
+    lab = new(SLOW)
+    for _ in range(5):
+        lab.start()
+    assert threads() == 1
+    for _ in range(5):
+        lab.pause()
+    lab.join()
+    assert threads() == 0 and "paused" in lab.status.value
+    lab.start()
+    lab.pause()
+    lab.start()  # while the first thread may still be on its last iteration
+    until(lambda: lab.run.count > 5)
+    assert lab.running
+
+
+def test_reset_during_a_run_leaves_a_fresh_one(new):
+    lab = new(SLOW)
+    for _ in range(10):
+        lab.start()
+        until(lambda: lab.run.count > 2)
+        lab.reset()
+        lab.join()
+        assert lab.run.count == 0 and "ready" in lab.status.value and threads() == 0
+
+
+def test_a_new_lab_pauses_the_old_one_and_both_can_run(new):
+    first = new(SLOW)
+    first.start()
+    second = new(SLOW, seed=1)
+    assert threads() == 0
+    first.start()
+    second.start()
+    counts = first.run.count, second.run.count
+    until(lambda: first.run.count > counts[0] and second.run.count > counts[1])
+    assert threads() == 2
+
+
+def test_an_error_in_the_thread_is_shown_in_words(new, monkeypatch):
+    lab = new(SLOW)
+    monkeypatch.setattr(Run, "advance", lambda *_: 1 / 0)
+    lab.start()
+    lab.join()
+    assert "Stopped by an error: ZeroDivisionError" in lab.status.value and not lab.buttons["Start"].disabled
+
+
+def test_start_ends_at_either_cap_and_goes_on(new):
+    lab = new(SLOW, iterations=7)
+    lab.start()
+    lab.join()
+    assert lab.run.count == 7 and "cap" in lab.status.value
+    lab.start()
+    lab.join()
+    assert lab.run.count == 14
+    lab = new(SLOW, minutes=0.3 / 60)
+    lab.start()
+    lab.join()
+    assert lab.run.count > 0 and "cap" in lab.status.value
+
+
+def test_without_threads_start_runs_for_a_while_and_returns(new, monkeypatch):
+    monkeypatch.setattr(module, "IN_TURN", 0.3)
+    lab = new(SLOW, threads=False)
+    lab.start()
+    assert lab.run.count > 0 and not lab.running and threads() == 0
+
+
+def test_the_rate_takes_effect_at_the_next_iteration(new):
+    lab = new(SLOW)
+    lab.one()
+    lab.rate.value = 3e-4
+    before = lab.run.gan.weights_d[0].clone()
+    lab.one()
+    assert lab.run.gan.lr == 3e-4 and "rate in force 3e-4" in lab.status.value and "<b>3e-4</b>" in lab.rate_label.value
+    # Adam's step at a steady rate is about lr a weight
+    assert 1e-4 < (lab.run.gan.weights_d[0] - before).abs().max() < 2e-3
+
+
+def test_wild_dragging_through_the_nan(new):
+    lab = new(SLOW)
+    lab.start()
+    for rate in np.tile([1e-1, 1e-6, 1e-3, 3.3e-2], 20):
+        lab.rate.value = rate
+    lab.rate.value = 1e-1
+    until(lambda: lab.run.broken)
+    for rate in (1e-6, 1e-1, 1e-4):
+        lab.rate.value = rate
+    lab.join()
+    assert "NaN at iteration" in lab.status.value and "error" not in lab.status.value
+
+
+def test_only_d_moves_d_alone_and_only_g_moves_g_alone(new):
+    lab = new(SLOW)
+
+    def moved(button):
+        before = [tuple(w.clone() for w in weights) for weights in (lab.run.gan.weights_d, lab.run.gan.weights_g)]
+        lab.buttons[button].click()
+        after = (lab.run.gan.weights_d, lab.run.gan.weights_g)
+        return [any(not torch.equal(a, b) for a, b in zip(*pair)) for pair in zip(before, after)]
+
+    assert moved("Only D") == [True, False]
+    assert moved("Only G") == [False, True]
+    assert moved("One iteration") == [True, True]
+
+
+@pytest.mark.parametrize("data", ["digits", "ring", "grid"])
+def test_every_data_set_and_loss_has_a_picture(new, data):
+    lab = new(SLOW)
+    lab.loss.value, lab.data.value = "logits", data
+    lab.one()
+    assert lab.run.gan.recipe.data == data and lab.run.gan.recipe.loss == "logits"
+    assert bytes(lab.image.value).startswith(b"\x89PNG")
+
+
+def test_a_wide_latent_and_the_logits_loss(new):
+    lab = new(Recipe(lr=1e-1, latent=3, loss="logits"))
+    for _ in range(3):
+        lab.one()
+    assert bytes(lab.image.value).startswith(b"\x89PNG")
+
+
+def test_bad_input_gets_one_sentence():
+    with pytest.raises(ValueError, match="minutes must be above 0"):
+        Lab(minutes=0)
+    with pytest.raises(ValueError, match="iterations must be at least 1"):
+        Lab(iterations=0)
+    with pytest.raises(ValueError, match="between 1e-6 and 1e-1"):
+        Lab(Recipe(lr=1.0))
+
+
+def test_rarity_is_the_tail_of_the_normal_distribution():
+    assert "once in 20." in rarity(torch.tensor([-1.96]))  # both tails: 5 %
+    assert "|z| = 5.00" in rarity(torch.tensor([3.0, 4.0]))
+
+
+def test_zigzag_keeps_every_extreme():
+    values = np.sin(np.arange(10_000) * 0.37).astype(np.float32)
+    values[1234], values[7777] = 50, -50
+    x, y = zigzag(np.arange(1, 10_001), values, values)
+    assert len(x) == len(y) <= 400 and y.max() == 50 and y.min() == -50
+    few = zigzag(np.arange(1, 4), values[:3], values[:3])
+    assert set(few[1]) == set(values[:3])
+
+
+def test_recorded_runs_are_scrubbed_without_training(tmp_path, monkeypatch):
+    record(tmp_path / "pulses_lr1e-3", Recipe(lr=1e-3), range(2), 50, atlas_at={0: range(1, 51)}, jobs=1, progress=False)
+    monkeypatch.setattr(GAN, "forward", lambda *_: pytest.fail("the recorded tab trained"))
+    tab = Recorded(tmp_path)
+    frames = set()
+    for position in range(tab.position.max + 1):
+        tab.position.value = position
+        frames.add(tab.image.value)
+    assert len(frames) == tab.position.max + 1
+    assert f"NaN at iteration {tab.trace.nan_at}" in tab.text.value
+    tab.seed.value = 1
+    assert tab.trace.seed == 1
+    began = time.monotonic()
+    for position in range(tab.position.max + 1):
+        tab.position.value = position
+    a_picture = (time.monotonic() - began) / (tab.position.max + 1)
+    print(f"recorded tab: {1000 * a_picture:.0f} ms from drag to picture, in the kernel")
+    assert a_picture < 0.5
+
+
+def test_no_recordings_is_a_sentence(tmp_path):
+    assert "no recorded runs" in Recorded(tmp_path).children[0].value
+
+
+def test_the_cliff_in_the_picture_is_the_computed_one():
+    assert (module.LOWEST, module.HIGHEST) == cliffs()
+
+
+def test_the_view_leaves_most_of_the_time_to_the_training(new):
+    lab, counts = new(Recipe(lr=1e-5), seed=5), {"view": 0, "bare": 0}
+    gan = GAN(Recipe(lr=1e-5), 5)
+    seconds = {"view": 0.0, "bare": 0.0}
+    for _ in range(2):  # A B A B: the machine's other work hits both alike
+        began, first = time.monotonic(), lab.run.count
+        lab.start()
+        time.sleep(3)
+        lab.pause()
+        paused = time.monotonic()
+        lab.join()
+        latency = time.monotonic() - paused
+        counts["view"], seconds["view"] = counts["view"] + lab.run.count - first, seconds["view"] + time.monotonic() - began
+        began = time.monotonic()
+        while time.monotonic() - began < 3:
+            gan.step()
+            counts["bare"] += 1
+        seconds["bare"] += time.monotonic() - began
+    view, bare = (counts[name] / seconds[name] for name in ("view", "bare"))
+    print(f"{view:.0f} iterations/s with the view, {bare:.0f} without: {view / bare:.2f}; pause after {latency:.2f} s")
+    assert view / bare > 0.4 and latency < 3
