@@ -316,7 +316,6 @@ class _Event:
     phase: str
     operation: str
     kernel: str = ""
-    node: int | None = None  # the autograd node's number, the same in the forward and in the backward pass
     place: tuple | None = None
     module: str | None = None
     index: tuple[int, ...] = ()
@@ -338,8 +337,8 @@ class Tracer(TorchDispatchMode):
         }
         self.running: list[str] = []  # paths of the modules that are running, the innermost last
         self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module) of its forward pass
-        self.broken: dict[int, _Event] = {}  # autograd node: the event its forward pass was
         self.origin: dict[int, _Event] = {}  # storage of a non-finite tensor: the event it comes from
+        self.in_a_loss: list[_Event] = []  # events that reached a number on which backward was called
         self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
         self.count, self.batch_sizes, self.hooks, self.batch = 0, set(), [], batch
         for tensor in tree_leaves(batch):
@@ -386,6 +385,8 @@ class Tracer(TorchDispatchMode):
             return result  # a view reads no number, and memory that nobody has written yet means nothing
         outputs = _tensors(result) or [one for one in inputs if schema.is_mutable]
         known = [self.origin[_storage(one)] for one in bad_inputs if _storage(one) in self.origin]
+        if operation == "ones_like" and known and _inside("torch/autograd/__init__"):
+            self.in_a_loss += known  # how a backward pass begins: with a 1 for its loss
         for output in outputs:
             self.recent.append((operation, before, output))
             if _finite(output):
@@ -405,16 +406,15 @@ class Tracer(TorchDispatchMode):
         if node is not None:
             operation, place, module = self.forwards.get(number, (node.name(), place, module))
             phase = "backward"
-        elif place is None or _in_optimiser():
+        elif place is None or _inside("torch/optim/"):
             phase = "optimiser"
-        event = _Event(self.count, phase, operation, kernel, number, place, module, index, tuple(output.shape))
+        event = _Event(self.count, phase, operation, kernel, place, module, index, tuple(output.shape))
         event.result = output[index].item()
         values = [value for one in inputs if (value := _at(one, output, index)) is not None]
         if values:
             event.value = values[1] if "div" in kernel and len(values) > 1 else values[0]
         if phase == "forward":
             event.steps = self._steps(output, index)
-            self.broken.setdefault(number, event)
         if arrived:
             event.phase = "before"
         return event
@@ -435,13 +435,13 @@ class Tracer(TorchDispatchMode):
         return tuple(reversed(steps))
 
     def culprit(self, damage: Iterable[torch.Tensor]) -> _Event | None:
-        """The event that damaged tensors come from; None if they come from none that was seen."""
+        """The first event that reached a loss or a damaged tensor; None if none that was seen did.
+
+        A gradient is a computation of its own: that of log at 0 is 1/0, an infinity that does not descend from log(0).
+        So a loss that is not finite counts too, or its line would go unnamed.
+        """
         events = [self.origin[_storage(one)] for one in damage if _storage(one) in self.origin]
-        event = min(events, key=lambda one: one.order, default=None)
-        if event is not None and event.phase == "backward":
-            # The gradient of log at 0 is 1/0: a new infinity. What the reader wants is the log that met the 0.
-            event = self.broken.get(event.node, event)
-        return event
+        return min(events + self.in_a_loss, key=lambda one: one.order, default=None)
 
     def verdict(self, iteration: int, damage: list[tuple[str, torch.Tensor]]) -> Verdict:
         """What the tracer saw, in words; `damage` as FlightRecorder.damage() lists it."""
@@ -500,13 +500,12 @@ def _place() -> tuple | None:
     return None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)
 
 
-def _in_optimiser() -> bool:
+def _inside(part: str) -> bool:
+    """Is a file with `part` in its path among the callers?"""
     frame = sys._getframe(1)
-    while frame is not None:
-        if f"torch{'/'}optim" in frame.f_code.co_filename.replace("\\", "/"):
-            return True
+    while frame is not None and part not in frame.f_code.co_filename.replace("\\", "/"):
         frame = frame.f_back
-    return False
+    return frame is not None
 
 
 def _source(place: tuple | None) -> tuple[str | None, str | None, str | None]:

@@ -1,0 +1,361 @@
+"""The verdict on each way to NaN, and a guard that changes nothing until then."""
+
+import copy
+import math
+import random
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from utils.autopsy import Collapse, autopsy, cliffs, counterfactual, guard
+from utils.training import GAN, Recipe, train
+
+
+def verdict_on(loss, weight=(1.0,), dtype=torch.float32, optimiser=torch.optim.SGD, iterations=3, **settings):
+    """What guard says about a loop that minimises loss(weight)."""
+    weight = nn.Parameter(torch.tensor(weight, dtype=dtype))
+    model = nn.Module()
+    model.weight = weight
+    steps = optimiser([weight], lr=0.1, **settings)
+    with pytest.raises(Collapse) as caught:
+        for i in guard(range(iterations), model, steps):
+            steps.zero_grad()
+            loss(weight, i).backward()
+            steps.step()
+    return caught.value.verdict
+
+
+# ---------------------------------------------------------------- the GAN's own collapses
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_ten_collapses_of_the_main_recipe_get_the_right_verdict(seed):
+    trace = train(Recipe(lr=1e-3), 200, seed, progress=False)
+    verdict = autopsy(GAN(Recipe(lr=1e-3), seed), 200)
+    beyond = np.flatnonzero(trace.last_batch["fake_logits"] > cliffs()[1])
+    assert (verdict.iteration, verdict.sample) == (trace.nan_at, beyond[0])
+    assert (verdict.operation, verdict.phase, verdict.loss) == ("log", "forward", "loss_d")
+    assert verdict.value == 0 and verdict.result == -math.inf and verdict.shape == (64,)
+    assert "torch.log(1 - fake)" in verdict.term and verdict.line.startswith("losses.py:")
+    assert verdict.steps[0].startswith("sigmoid(") and verdict.steps[0].endswith("= 1")
+
+
+def test_the_gan_is_put_back_so_that_it_dies_again():
+    gan = GAN(Recipe(lr=1e-3), seed=3)
+    verdict = autopsy(gan, 200)
+    assert gan.iteration == verdict.iteration - 1
+    step = gan.forward()
+    assert not step.finite and step.fake_logits[verdict.sample] > cliffs()[1]
+    assert autopsy(GAN(Recipe(lr=1e-3, loss="logits")), 20) is None
+
+
+def test_the_counterfactual_is_the_same_iteration_under_another_loss():
+    gan = GAN(Recipe(lr=1e-3), seed=0)
+    autopsy(gan, 200)
+    before = copy.deepcopy(gan.state())
+    answers = counterfactual(gan)
+    assert not math.isfinite(answers["matlab"]["loss_d"]) and answers["matlab"]["finite"] == 0
+    assert answers["logits"]["loss_d"] > 0 and answers["logits"]["finite"] == 1
+    assert answers["logits"]["push"] == pytest.approx(1, abs=1e-4)
+    after = gan.state()
+    assert after["iteration"] == before["iteration"] and torch.equal(after["random"], before["random"])
+    assert all(torch.equal(after["discriminator"][name], one) for name, one in before["discriminator"].items())
+
+
+# ---------------------------------------------------------------- the catalogue
+
+CATALOGUE = {
+    "log of a saturated sigmoid": (lambda w, i: -torch.log(1 - torch.sigmoid(17 * w)).sum(), "log", "forward"),
+    "root of a sum of squares at 0": (lambda w, i: (w * 0).square().sum().sqrt(), "sqrt", "backward"),
+    "std of one": (lambda w, i: w.std(), "std", "forward"),
+    "root of a variance of 0": (lambda w, i: (w * torch.ones(4)).var().sqrt(), "sqrt", "backward"),
+    "constant column": (lambda w, i: (w * (torch.ones(4) - 1) / torch.ones(4).std()).sum(), "div", "forward"),
+    "where over a log": (lambda w, i: torch.where(w > 5, torch.log(w - 1), 0 * w).sum(), "log", "backward"),
+    "LSGAN at a huge logit": (lambda w, i: (2e19 * w - 1).square().sum(), "pow", "forward"),
+    "exp overflows": (lambda w, i: torch.exp(89 * w).sum(), "exp", "forward"),
+    "half precision overflows": (lambda w, i: (w.half() * 300 * 300).float().sum(), "mul", "forward"),
+    "half precision sigmoid": (lambda w, i: -torch.log(1 - torch.sigmoid(9 * w.half())).float().sum(), "log", "forward"),
+}
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_the_catalogue(name):
+    loss, operation, phase = CATALOGUE[name]
+    verdict = verdict_on(loss)
+    assert (verdict.operation, verdict.phase, verdict.iteration) == (operation, phase, 1), str(verdict)
+    assert "test_autopsy.py" in verdict.line
+
+
+def test_adam_in_half_precision_divides_by_zero_in_the_optimiser():
+    slope = [1e-4, 0.0, 0.0]
+    verdict = verdict_on(lambda w, i: (w * slope[i]).sum(), dtype=torch.float16, optimiser=torch.optim.Adam, foreach=False)
+    assert verdict.phase == "optimiser" and "div" in verdict.operation
+
+
+def test_spectral_norm_of_zero_weights():
+    layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
+    with torch.no_grad():
+        layer.parametrizations.weight.original.zero_()
+    steps = torch.optim.SGD(layer.parameters(), lr=0.1)
+    with pytest.raises(Collapse) as caught:
+        for _ in guard(range(3), layer, steps):
+            steps.zero_grad()
+            layer(torch.ones(5, 3)).sum().backward()
+            steps.step()
+    assert caught.value.verdict.operation == "div"
+
+
+def test_double_backward_of_a_gradient_penalty():
+    critic = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 1))
+    with torch.no_grad():
+        critic[0].bias.fill_(-100)  # a dead ReLU: the gradient with respect to x is exactly 0
+    steps = torch.optim.SGD(critic.parameters(), lr=0.1)
+    with pytest.raises(Collapse) as caught:
+        for _ in guard(range(3), critic, steps):
+            x = torch.randn(5, 3, requires_grad=True)
+            slope = torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]
+            norm = slope.square().sum(1).sqrt()
+            steps.zero_grad()
+            ((norm - 1) ** 2).mean().backward()
+            steps.step()
+    verdict = caught.value.verdict
+    assert (verdict.operation, verdict.phase, verdict.loss) == ("sqrt", "backward", "norm")
+
+
+def test_a_masked_infinity_is_not_blamed():
+    mask = torch.tensor([0.0, -math.inf])
+
+    def loss(w, i):
+        attention = torch.softmax(w * torch.ones(2) + mask, 0)
+        return attention.sum() + torch.log(w - 1).sum()
+
+    assert verdict_on(loss).operation == "log"
+
+
+def test_an_operation_in_place_is_blamed_with_what_went_in():
+    def loss(w, i):
+        y = w * torch.tensor([2.0, 100.0])
+        y.exp_()
+        return y.sum()
+
+    verdict = verdict_on(loss)
+    assert verdict.operation == "exp_" and verdict.value == 100
+
+
+def test_nan_in_the_data_names_the_sample_and_the_feature():
+    model = nn.Linear(4, 1)
+    steps = torch.optim.SGD(model.parameters(), lr=0.01)
+    batches = [torch.randn(8, 4) for _ in range(5)]
+    batches[3][6, 2] = math.nan
+    with pytest.raises(Collapse) as caught:
+        for x in guard(batches, model, steps):
+            steps.zero_grad()
+            model(x).square().mean().backward()
+            steps.step()
+    verdict = caught.value.verdict
+    assert (verdict.iteration, verdict.phase, verdict.sample, verdict.feature) == (4, "batch", 6, (2,))
+
+
+def test_nan_in_the_weights_before_the_first_iteration():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+    with torch.no_grad():
+        model[1].bias[1] = math.nan
+    with pytest.raises(Collapse) as caught:
+        next(iter(guard(range(3), model)))
+    assert caught.value.verdict.module == "Sequential.1.bias" and caught.value.verdict.phase == "before"
+
+
+class Inner(nn.Module):
+    def forward(self, x):
+        return torch.log(x)
+
+
+def test_nested_modules_give_their_path_and_a_supervised_model_its_sample():
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Sequential(nn.Softplus(), Inner()))
+    with torch.no_grad():
+        model[0].weight.fill_(1)
+    steps = torch.optim.SGD(model.parameters(), lr=0.0)
+    x = torch.ones(6, 2)
+    x[4] = -100  # softplus is 0 there
+    with pytest.raises(Collapse) as caught:
+        for batch, _ in guard([(torch.ones(6, 2), 0), (x, 1)], model, steps):
+            steps.zero_grad()
+            model(batch).mean().backward()
+            steps.step()
+    verdict = caught.value.verdict
+    assert (verdict.module, verdict.operation, verdict.sample) == ("Sequential.1.1", "log", 4)
+    assert verdict.steps[-1] == "log(0) = -inf"
+
+
+# ---------------------------------------------------------------- somebody else's loop
+
+
+def foreign(watch, seed=0, lr=1e-3, iterations=40, extra=()):
+    """A GAN the way people write it: two optimisers, alternating updates, the global random state."""
+    torch.manual_seed(seed)
+    g = nn.Sequential(nn.Linear(1, 256), nn.ReLU(), nn.Linear(256, 64))
+    d = nn.Sequential(nn.Linear(64, 1024), nn.LeakyReLU(0.2), nn.Linear(1024, 1), nn.Sigmoid())
+    opt_g, opt_d = torch.optim.Adam(g.parameters(), lr, (0.5, 0.999)), torch.optim.Adam(d.parameters(), lr, (0.5, 0.999))
+    history = []
+    loop = guard(range(iterations), g, d, opt_g, opt_d, **watch) if watch is not None else range(iterations)
+    error = None
+    try:
+        for _ in loop:
+            real = 200 + 20 * torch.randn(32, 64) + random.random() + float(np.random.rand())
+            fake = 20 * g(torch.randn(32, 1))
+            d_real, d_fake = d(real).squeeze(1), d(fake.detach()).squeeze(1)
+            d_loss = -torch.log(d_real).mean() - torch.log(1 - d_fake).mean()
+            opt_d.zero_grad()
+            d_loss.backward()
+            opt_d.step()
+            g_loss = -torch.log(d(fake).squeeze(1)).mean()
+            opt_g.zero_grad()
+            g_loss.backward()
+            opt_g.step()
+            history.append((d_loss.item(), g_loss.item()))
+    except Collapse as collapse:
+        error = collapse
+    return history, error, [one.detach().clone() for one in (*g.parameters(), *d.parameters())], loop
+
+
+def test_a_foreign_loop_is_bit_identical_until_its_verdict():
+    random.seed(0), np.random.seed(0)
+    free, _, _, _ = foreign(None)
+    random.seed(0), np.random.seed(0)
+    held, error, weights, _ = foreign({})
+    broken = next(i for i, pair in enumerate(free) if not all(map(math.isfinite, pair)))
+    verdict = error.verdict
+    assert verdict.iteration == broken + 1 and held[:broken] == free[:broken]
+    assert str(held[broken]) == str(held[broken + 1]), "the replay must meet the same numbers"
+    assert verdict.operation == "log" and verdict.loss in ("d_loss", "g_loss") and 0 <= verdict.sample < 32
+    assert all(one.isfinite().all() for one in weights), "the last good state is put back"
+
+
+@pytest.mark.parametrize("every", [2, 5])
+def test_copies_every_few_iterations_give_the_same_verdict(every):
+    expected = autopsy(GAN(Recipe(lr=1e-3), seed=1), 100)
+    gan = GAN(Recipe(lr=1e-3), seed=1)
+    with pytest.raises(Collapse) as caught:
+        for _ in guard(range(100), gan, every=every):
+            gan.step()
+    assert caught.value.verdict == expected
+
+
+def test_a_healthy_run_is_bit_identical_weights_and_random_state():
+    recipe = Recipe(lr=1e-3, loss="logits")
+    alone, watched = GAN(recipe), GAN(recipe)
+    for _ in range(30):
+        alone.step()
+    for _ in guard(range(30), watched):
+        watched.step()
+    assert all(torch.equal(a, b) for a, b in zip(alone.weights_d, watched.weights_d, strict=True))
+    assert torch.equal(alone.random.get_state(), watched.random.get_state())
+
+
+def poisoned(policy, **settings):
+    """A model that meets one bad batch, the third of six."""
+    torch.manual_seed(0)
+    model = nn.Linear(2, 1)
+    steps = torch.optim.Adam(model.parameters(), lr=0.1)
+    batches = [torch.ones(4, 2) * (math.nan if i == 2 else i) for i in range(6)]
+    loop, seen = guard(batches, model, steps, policy=policy, **settings), 0
+    for x in loop:
+        seen += 1
+        steps.zero_grad()
+        model(x).square().mean().backward()
+        steps.step()
+    return loop, seen, model
+
+
+def test_skip_goes_on_as_if_the_bad_batch_had_not_been():
+    with pytest.warns(UserWarning, match="skipped iteration 3"):
+        loop, seen, model = poisoned("skip")
+    assert loop.skipped == [3] and seen == 6
+    torch.manual_seed(0)
+    clean = nn.Linear(2, 1)
+    steps = torch.optim.Adam(clean.parameters(), lr=0.1)
+    for i in (0, 1, 3, 4, 5):
+        steps.zero_grad()
+        clean(torch.ones(4, 2) * i).square().mean().backward()
+        steps.step()
+    assert torch.equal(model.weight, clean.weight)
+
+
+def test_stop_ends_the_loop_with_a_verdict_and_good_weights():
+    loop, seen, model = poisoned("stop")
+    assert loop.verdict.iteration == 3 and seen == 4 and model.weight.isfinite().all()
+
+
+def test_the_tracer_is_gone_after_every_way_out():
+    def depth():
+        return torch._C._len_torch_dispatch_stack()
+
+    model = nn.Linear(2, 1)
+    for way in ("collapse", "break", "error"):
+        seen = 0
+        try:
+            for _ in guard(range(3), model):
+                seen += 1
+                if seen == 2 and way == "break":
+                    break
+                if seen == 2 and way == "error":
+                    raise KeyError("in the replay")
+                with torch.no_grad():
+                    model.bias.fill_(math.nan)
+        except (Collapse, KeyError):
+            pass
+        assert depth() == 0 and seen >= 2
+        with torch.no_grad():
+            model.bias.fill_(0)
+
+
+def test_memory_is_bounded_and_allocated_once():
+    gan = GAN(Recipe(loss="logits"))
+    loop, sizes = guard(range(12), gan, keep=2), []
+    for _ in loop:
+        gan.step()
+        sizes.append(loop.recorder.nbytes)
+    weights = sum(one.nbytes for one in (*gan.weights_g, *gan.weights_d))
+    assert len(set(sizes[5:])) == 1 and sizes[-1] <= 3 * 4.1 * weights  # 3 copies of weight, gradient, two moments
+    after = gan.weights_d[0].clone()
+    loop.recorder.rewind(1)
+    assert not torch.equal(after, gan.weights_d[0])
+
+
+def test_a_gradient_scaler_may_meet_infinities():
+    model = nn.Linear(2, 1)
+    steps, scaler = torch.optim.SGD(model.parameters(), lr=1e-3), torch.amp.GradScaler("cpu", init_scale=2.0**127)
+    for _ in guard(range(10), model, steps, scaler):
+        steps.zero_grad()
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            loss = model(torch.ones(3, 2)).square().mean() * 100
+        scaler.scale(loss).backward()
+        scaler.step(steps)
+        scaler.update()
+    assert scaler.get_scale() < 2.0**127 and model.weight.isfinite().all()
+
+
+@pytest.mark.parametrize(
+    "arguments, settings, error, text",
+    [
+        ((), {}, TypeError, "nothing to guard"),
+        ((3,), {}, TypeError, "not int"),
+        ((nn.Linear(1, 1),), {"policy": "ignore"}, ValueError, "ignore"),
+        ((nn.Linear(1, 1),), {"every": 0}, ValueError, "every"),
+        ((nn.Linear(1, 1),), {"keep": 0}, ValueError, "keep"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(arguments, settings, error, text):
+    with pytest.raises(error, match=text):
+        guard(range(3), *arguments, **settings)
+
+
+def test_a_verdict_reads_as_text_and_as_a_table():
+    verdict = verdict_on(CATALOGUE["log of a saturated sigmoid"][0])
+    assert "operation  log" in str(verdict) and "<table>" in verdict._repr_html_()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert isinstance(Collapse(verdict), ArithmeticError)

@@ -1,0 +1,92 @@
+"""Where float arithmetic ends, and the chance that the next batch goes there."""
+
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from utils.hazard import cliffs, hazard, normal_weight
+from utils.training import GAN, Recipe, train
+
+TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("flush", [False, True])
+@pytest.mark.parametrize("dtype", TYPES)
+def test_the_loss_is_finite_on_the_cliff_and_not_one_number_beyond(dtype, flush):
+    smallest = torch.finfo(dtype).smallest_normal if flush else 0
+    lowest, highest = (torch.full((64,), edge, dtype=dtype) for edge in cliffs(dtype, flush))
+    far = torch.full((64,), math.inf, dtype=dtype)
+    assert (1 - torch.sigmoid(highest) > 0).all() and (torch.sigmoid(lowest) >= smallest).all()
+    assert not torch.log(1 - torch.sigmoid(torch.nextafter(highest.float(), far.float()).to(dtype) if dtype in TYPES[2:3]
+                                           else highest * (1 + torch.finfo(dtype).eps))).isfinite().any()  # fmt: skip
+    assert (torch.sigmoid(lowest * (1 + 2 * torch.finfo(dtype).eps)) <= smallest).all()
+
+
+def test_the_published_cliff_of_float32_is_half_a_step_below_one():
+    # sigmoid(x) rounds to 1 when 1/(1+exp(x)) is below half of the last step under 1, which is 2**-25: x = 25 ln 2 less
+    # the rounding of exp; the shelf between is wide enough for 1 per cent.
+    assert cliffs()[1] == pytest.approx(24 * math.log(2), rel=0.01)
+
+
+def test_cliffs_refuses_what_is_no_floating_point_type():
+    with pytest.raises(TypeError, match="int64"):
+        cliffs(torch.int64)
+
+
+def test_the_weight_of_an_interval_is_that_of_the_normal_distribution():
+    z = np.linspace(-8, 8, 321)
+    inside = normal_weight(z, 1.23 - np.abs(z))
+    assert inside == pytest.approx(math.erf(1.23 / math.sqrt(2)), abs=1e-9)
+
+
+def line(slope, batch=64, latent=1):
+    """A GAN whose logit is slope times z."""
+    sample = lambda z: (z, slope * z[:, 0])  # noqa: E731
+    return SimpleNamespace(recipe=SimpleNamespace(latent=latent, batch=batch), sample=sample)
+
+
+def test_the_hazard_of_a_straight_line_is_known():
+    beyond = 0.5 * math.erfc(3.217 / math.sqrt(2))
+    chance = hazard(line(1.0), cliff=(-50.0, 3.217))
+    assert chance == pytest.approx(1 - (1 - beyond) ** 64, rel=1e-4)
+    assert hazard(line(-1.0), cliff=(-50.0, 3.217)) == pytest.approx(chance)
+    assert hazard(line(1.0), cliff=(-3.217, 50.0)) == pytest.approx(chance)
+    assert hazard(line(0.0)) == 0.0
+    assert math.isnan(hazard(line(math.nan)))
+
+
+def test_the_hazard_needs_a_latent_of_one_number():
+    with pytest.raises(ValueError, match="latent"):
+        hazard(line(1.0, latent=2))
+
+
+def test_the_hazard_agrees_with_drawing_many_batches():
+    gan = GAN(Recipe(lr=1e-3), seed=0)
+    for _ in range(6):
+        gan.step()
+    state = gan.random.get_state()
+    chance = hazard(gan)
+    assert torch.equal(state, gan.random.get_state())
+    logits = gan.sample(torch.randn(400_000, 1, generator=torch.Generator().manual_seed(1)))[1]
+    beyond = ((logits < cliffs()[0]) | (logits > cliffs()[1])).double().mean().item()
+    assert beyond > 0 and chance == pytest.approx(1 - (1 - beyond) ** 64, rel=0.1)
+
+
+def test_watching_changes_nothing_and_survives_a_checkpoint_and_a_file(tmp_path):
+    recipe, watch = Recipe(lr=1e-4), {"hazard": hazard, "iteration_seen": lambda gan: gan.iteration}
+    alone = train(recipe, 60, progress=False)
+    watched = train(recipe, 60, watch=watch, progress=False)
+    for name, values in alone.values.items():
+        assert np.array_equal(values, watched.values[name])
+    assert watched.watched["iteration"].tolist() == list(range(1, 61, 4))
+    assert watched.watched["iteration_seen"].tolist() == list(range(0, 60, 4))
+    asked = iter(range(1000))
+    train(recipe, 60, watch=watch, progress=False, checkpoint=tmp_path / "c", stop=lambda: next(asked) >= 29)
+    path = tmp_path / "run.npz"
+    train(recipe, 60, watch=watch, progress=False, checkpoint=tmp_path / "c").thin().save(path)
+    again = type(watched).load(path)
+    for name, values in watched.watched.items():
+        assert np.array_equal(values, again.watched[name])
