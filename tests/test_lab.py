@@ -92,6 +92,15 @@ def test_double_clicks_start_one_thread_and_one_run(new):
     assert lab.running
 
 
+def test_paused_is_said_after_the_last_iteration(new):
+    lab, said, png = new(SLOW), [], module.View.png
+    lab.status.observe(lambda change: said.append(change["new"]), "value")
+    lab.view.png = lambda picture: (lab.pause(), png(lab.view, picture))[1]  # Pause comes while a frame is drawn
+    lab.start()
+    lab.join()
+    assert [("paused" in words) for words in said] == [False, True]
+
+
 def test_reset_during_a_run_leaves_a_fresh_one(new):
     lab = new(SLOW)
     for _ in range(10):
@@ -250,6 +259,10 @@ def test_the_cliff_in_the_picture_is_the_computed_one():
 
 def test_the_view_leaves_most_of_the_time_to_the_training(new):
     lab, counts = new(Recipe(lr=1e-5), seed=5), {"view": 0, "bare": 0}
+    lab.start()
+    until(lambda: lab.run.count > 1100)  # in the first seconds the axes grow, which costs a fifth of a second each time
+    lab.pause()
+    lab.join()
     gan = GAN(Recipe(lr=1e-5), 5)
     seconds = {"view": 0.0, "bare": 0.0}
     for _ in range(2):  # A B A B: the machine's other work hits both alike

@@ -195,9 +195,9 @@ STYLE = {  # quantity: (axes, colour, line style, name)
     "loss_d": ("loss", ORANGE, "--", "D"),
     "score_g": ("score", BLUE, "-", "G"),
     "score_d": ("score", ORANGE, "--", "D"),
-    "fake_max": ("logit", BLUE, "-", "largest generated"),
-    "fake_min": ("logit", BLUE, ":", "smallest generated"),
-    "real_min": ("logit", GREY, "--", "smallest real"),
+    "fake_max": ("logit", BLUE, "-", "max generated"),
+    "fake_min": ("logit", BLUE, ":", "min generated"),
+    "real_min": ("logit", GREY, "--", "min real"),
 }
 
 
@@ -207,12 +207,12 @@ class View:
     def __init__(self, dataset: data.DataSet, loss: str, span: int = 16):
         self.dataset, self.cliff, self.span, self.background = dataset, loss == "matlab", span, None
         self.reach = 2 * dataset.full_scale
-        self.figure = Figure(figsize=(13.2, 6.0), dpi=100)
+        self.figure = Figure(figsize=(11, 5.2), dpi=120)
         self.canvas = FigureCanvasAgg(self.figure)
-        left = self.figure.add_gridspec(3, 1, left=0.055, right=0.37, top=0.94, bottom=0.09, hspace=0.3)
-        middle = self.figure.add_gridspec(2, 1, left=0.425, right=0.62, top=0.93, bottom=0.09, hspace=0.33)
+        left = self.figure.add_gridspec(3, 1, left=0.06, right=0.375, top=0.94, bottom=0.1, hspace=0.34)
+        middle = self.figure.add_gridspec(2, 1, left=0.445, right=0.635, top=0.93, bottom=0.1, hspace=0.36)
         right = self.figure.add_gridspec(
-            2, 2, left=0.68, right=0.985, top=0.93, bottom=0.09, hspace=0.12, wspace=0.06, width_ratios=[6, 1]
+            2, 2, left=0.705, right=0.985, top=0.93, bottom=0.1, hspace=0.12, wspace=0.06, width_ratios=[6, 1]
         )
         self.axes = {name: self.figure.add_subplot(left[row]) for row, name in enumerate(("loss", "score", "logit"))}
         self.axes |= {name: self.figure.add_subplot(middle[row]) for row, name in enumerate(("real", "fake"))}
@@ -233,14 +233,14 @@ class View:
             )  # fmt: skip
         self.nan = [self.axes[n].axvline(0, color="k", ls=":", lw=2, animated=True) for n in ("loss", "score", "logit")]
         self.nan_text = self.axes["loss"].text(0, 60, "", ha="right", va="top", size=13, weight="bold", animated=True)
-        self.axes["loss"].set(ylabel="loss", yscale="log", ylim=(0.01, 100))
-        self.axes["loss"].set_yticks([0.01, 0.1, 1, 10, 100], ["0.01", "0.1", "1", "10", "100"])
+        self.axes["loss"].set(ylabel="loss", yscale="log", ylim=(0.001, 100))
+        self.axes["loss"].set_yticks([0.01, 1, 100], ["0.01", "1", "100"])
         self.axes["loss"].set_yticks([], minor=True)
         self.axes["score"].set(ylabel="score", ylim=(-0.03, 1.03), yticks=(0, 0.5, 1))
         self.axes["logit"].set(ylabel="logit", xlabel="iteration")
-        above = {"loc": "lower left", "bbox_to_anchor": (0, 0.97), "frameon": False, "borderaxespad": 0, "fontsize": 11}
+        above = {"loc": "lower left", "bbox_to_anchor": (0, 0.97), "frameon": False, "borderaxespad": 0, "fontsize": 10}
         self.axes["loss"].legend(ncols=2, **above)
-        self.axes["logit"].legend(ncols=3, columnspacing=1, handlelength=1.5, **above)
+        self.axes["logit"].legend(ncols=3, columnspacing=0.8, handlelength=1.3, handletextpad=0.4, **above)
         for name in ("loss", "score"):
             self.axes[name].set_xticklabels([])
 
@@ -267,7 +267,7 @@ class View:
             np.zeros((self.dataset.dimension, len(ATLAS_Z))), aspect="auto", origin="lower", cmap="PuOr_r", vmin=-reach,
             vmax=reach, extent=(-6, 6, 0, 1), animated=True,
         )  # fmt: skip
-        atlas.set_title(f"everything G can draw (±{reach:g} {self.dataset.unit})", size=12, weight="bold")
+        atlas.set_title(f"all that G can draw (±{reach:g} {self.dataset.unit})", size=11, weight="bold")
         atlas.set(ylabel="time" if self.dataset.name == "pulses" else "pixel", xticklabels=[], yticks=[])
         (self.curve,) = along.plot([], [], color="k", lw=1.5, animated=True)
         (self.dots,) = along.plot([], [], "o", color=BLUE, ms=5, alpha=0.7, animated=True)
@@ -414,7 +414,7 @@ class Lab(widgets.VBox):
         super().__init__([tabs])
 
     def _build(self, seed: int) -> None:
-        wide, narrow = widgets.Layout(width="520px"), widgets.Layout(width="165px")
+        wide, narrow = widgets.Layout(width="520px"), widgets.Layout(width="140px")
         wrap = widgets.Layout(flex_flow="row wrap")
         self.rate = widgets.FloatLogSlider(
             value=self.recipe.lr, base=10, min=-6, max=-1, step=0.05, description="Learning rate", readout=False,
@@ -429,8 +429,8 @@ class Lab(widgets.VBox):
             widget.layout, widget.style.description_width = narrow, "45px"
             widget.observe(self.reset, "value")
         self.guess = widgets.BoundedIntText(
-            0, min=0, max=10**7, description="Predict first: NaN at iteration (0: no guess)",
-            layout=widgets.Layout(width="400px"), style={"description_width": "initial"},
+            0, min=0, max=10**7, description="I predict: NaN at iteration",
+            layout=widgets.Layout(width="290px"), style={"description_width": "initial"},
         )  # fmt: skip
         self.buttons = {}
         for name, act, tip in (
@@ -441,10 +441,10 @@ class Lab(widgets.VBox):
             ("Only G", self.only_g, "one update of the generator alone"),
             ("Reset", self.reset, "the same recipe and seed from the beginning"),
         ):
-            button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width="110px"))
+            button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width="98px"))
             button.on_click(act)
             self.buttons[name] = button
-        self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "100px"})
+        self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "84px"})
         self.image = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1320px"))
         self.status, self.table = widgets.HTML(), widgets.HTML()
         self.rate.observe(self._label, "value")
@@ -558,7 +558,7 @@ class Lab(widgets.VBox):
                         begun, axes = time.monotonic(), self.view.background
                         speed = (run.count - counted) / max(begun - last_frame, 1e-3)
                         self.speed_text = f"{speed:,.0f} iterations/s"
-                        self._show()
+                        self._show(going=True)
                         last_frame, counted = time.monotonic(), run.count
                         if self.view.background is axes:  # not when the axes were drawn too: that is rare
                             drawing = last_frame - begun
@@ -587,23 +587,23 @@ class Lab(widgets.VBox):
         self.buttons["Start"].button_style = "" if running or broken else "success"
         self.buttons["Reset"].button_style = "warning" if broken else ""
 
-    def _show(self, words: str = "", draw: bool = True) -> None:
+    def _show(self, words: str = "", draw: bool = True, going: bool = False) -> None:
         run = self.run
         if draw:
             self.image.value = self.view.png(run.picture())
-        state = "running" if self.running else "ended" if run.broken else "paused" if run.count else "ready"
+        state = "running" if going else "ended" if run.broken else "paused" if run.count else "ready"
         facts = [f"<b>{state}</b>", f"iteration {run.count:,}", f"rate in force {rate_text(run.gan.lr)}"]
-        if self.running and self.speed_text:
+        if going and self.speed_text:
             facts.append(self.speed_text)
         if run.count:
             largest = float(run.rows[QUANTITIES.index("fake_max"), run.count - 1])
             cliff = f" (cliff {HIGHEST:.2f})" if self.view.cliff else ""
             facts.append(f"largest generated logit {largest:.1f}{cliff}")
-        hint = {"ready": "Make a prediction, then press Start."}.get(state, "")
-        verdict = run.verdict + " Reset starts again." if run.broken else words or hint
+        hint = {"ready": "Predict first (0 means no guess), then press Start."}.get(state, "")
+        verdict = run.verdict if run.broken else words or hint
         colour = ORANGE if run.broken else "inherit"
         self.status.value = (
-            f"<div style='font-size:17px; line-height:1.35; min-height:4.1em'>{' &middot; '.join(facts)}<br>"
+            f"<div style='font-size:16px; line-height:1.35; min-height:4.1em'>{' &middot; '.join(facts)}<br>"
             f"<span style='color:{colour}; font-weight:bold'>{verdict}</span></div>"
         )
 
