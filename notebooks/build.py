@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import datetime
 import os
 from pathlib import Path
 
@@ -68,12 +69,22 @@ def solutions(source: Path) -> nbformat.NotebookNode | None:
     return notebook
 
 
+def seconds(cell) -> float:
+    """How long nbclient measured a code cell to run."""
+    times = cell.metadata.get("execution", {})
+    stamps = [times.get(key) for key in ("iopub.execute_input", "shell.execute_reply")]
+    begin, end = (datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")) for stamp in stamps)
+    return (end - begin).total_seconds()
+
+
 def execute(notebook: nbformat.NotebookNode, folder: Path = FOLDER) -> nbformat.NotebookNode:
     """Run every cell in a fresh kernel; what only a live kernel can show (widgets) is left out of the outputs."""
     NotebookClient(
         notebook, timeout=SECONDS_A_CELL, kernel_name="python3", store_widget_state=False,
         resources={"metadata": {"path": str(folder)}},
     ).execute()  # fmt: skip
+    times = [seconds(cell) for cell in notebook.cells if cell.cell_type == "code"]
+    print(f"  {sum(times):.0f} s, slowest cell {max(times):.0f} s", flush=True)
     notebook.metadata = {key: notebook.metadata[key] for key in ("kernelspec", "language_info")}
     notebook.metadata["language_info"] = {"name": "python"}
     for cell in notebook.cells:
