@@ -32,7 +32,7 @@ from utils.training import GAN, Step
 
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # generator, discriminator, real samples
 SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal accelerates
-DUTY = 0.2  # the share of the time that drawing may take
+DUTY = 0.25  # the share of the time that drawing may take
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 
 
@@ -223,6 +223,7 @@ class View:
         self._atlas()
         for axes in self.axes.values():
             axes.tick_params(labelsize=10)
+        self.axes["gauge"].tick_params(axis="x", labelsize=8)
             axes.spines[["top", "right"]].set_visible(False)
 
     def _curves(self) -> None:
@@ -275,7 +276,7 @@ class View:
         self.fatal_text = along.text(0, 0, "", size=13, weight="bold", ha="center", va="bottom", animated=True)
         along.set(xlim=(-6, 6), xlabel="latent z", ylabel="D's logit")
         self.bars = [gauge.plot([], [], color=c, lw=9, solid_capstyle="butt", animated=True)[0] for c in (BLUE, GREY)]
-        gauge.set(xlim=(-0.6, 1.6), xticks=(0, 1), xticklabels=("G", "real"), yticklabels=[])
+        gauge.set(xlim=(-0.6, 1.6), xticks=(-0.1, 1.1), xticklabels=("gen.", "real"), yticklabels=[])
         for axes in (self.axes["logit"], along, gauge):
             # linear between -20 and 20, logarithmic beyond: both cliffs and a runaway stay in the picture
             axes.set_yscale("symlog", linthresh=20)
@@ -441,10 +442,10 @@ class Lab(widgets.VBox):
             ("Only G", self.only_g, "one update of the generator alone"),
             ("Reset", self.reset, "the same recipe and seed from the beginning"),
         ):
-            button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width="98px"))
+            button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width="112px" if len(name) > 6 else "88px"))
             button.on_click(act)
             self.buttons[name] = button
-        self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "84px"})
+        self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "96px"})
         self.image = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1320px"))
         self.status, self.table = widgets.HTML(), widgets.HTML()
         self.rate.observe(self._label, "value")
