@@ -126,10 +126,11 @@ def test_the_lab_in_a_browser(browser, server):
     page.evaluate("() => { window.jupyterapp.commands.execute('notebook:run-all-cells'); }")
     page.wait_for_function(
         r"""() => { const cells = window.jupyterapp.shell.currentWidget.content.widgets.filter(c => c.model.type === 'code');
+                    if (document.querySelector("[data-mime-type='application/vnd.jupyter.error']")) return true;
                     return cells.length && cells.every(c => /\[\d+\]/.test(c.promptNode?.textContent ??
                       c.node.querySelector('.jp-InputPrompt').textContent)); }"""
     )
-    errors = page.locator("[data-mime-type='application/vnd.jupyter.stderr'], .jp-RenderedText[data-mime-type*='error']")
+    errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")
     assert errors.count() == 0, errors.all_inner_texts()
 
     def button(name: str, which: int = 0):

@@ -223,8 +223,8 @@ class View:
         self._atlas()
         for axes in self.axes.values():
             axes.tick_params(labelsize=10)
-        self.axes["gauge"].tick_params(axis="x", labelsize=8)
             axes.spines[["top", "right"]].set_visible(False)
+        self.axes["gauge"].tick_params(axis="x", labelsize=8)
 
     def _curves(self) -> None:
         self.lines = {}
@@ -442,7 +442,8 @@ class Lab(widgets.VBox):
             ("Only G", self.only_g, "one update of the generator alone"),
             ("Reset", self.reset, "the same recipe and seed from the beginning"),
         ):
-            button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width="112px" if len(name) > 6 else "88px"))
+            width = "112px" if len(name) > 6 else "88px"
+            button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width=width))
             button.on_click(act)
             self.buttons[name] = button
         self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "96px"})
