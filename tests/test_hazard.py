@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.hazard import cliffs, hazard, normal_weight
+from utils.hazard import cliffs, hazard, margin, normal_weight, summed_hazard, tail_hazard
 from utils.training import GAN, Recipe, train
 
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -70,9 +70,12 @@ def test_the_hazard_agrees_with_drawing_many_batches():
     state = gan.random.get_state()
     chance = hazard(gan)
     assert torch.equal(state, gan.random.get_state())
-    logits = gan.sample(torch.randn(400_000, 1, generator=torch.Generator().manual_seed(1)))[1]
-    beyond = ((logits < cliffs()[0]) | (logits > cliffs()[1])).double().mean().item()
-    assert beyond > 0 and chance == pytest.approx(1 - (1 - beyond) ** 64, rel=0.1)
+    random, fatal = torch.Generator().manual_seed(1), 0
+    for _ in range(4000):
+        logits = gan.sample(torch.randn(64, 1, generator=random))[1]
+        fatal += bool(((logits < cliffs()[0]) | (logits > cliffs()[1])).any())
+    error = math.sqrt(chance * (1 - chance) / 4000)
+    assert fatal > 0 and abs(fatal / 4000 - chance) < 4 * error
 
 
 def test_watching_changes_nothing_and_survives_a_checkpoint_and_a_file(tmp_path):
@@ -90,3 +93,25 @@ def test_watching_changes_nothing_and_survives_a_checkpoint_and_a_file(tmp_path)
     again = type(watched).load(path)
     for name, values in watched.watched.items():
         assert np.array_equal(values, again.watched[name])
+
+
+def test_the_sum_counts_each_look_for_the_iterations_until_the_next():
+    trace = train(Recipe(lr=1e-4), 10, watch={"hazard": lambda gan: 1.0}, progress=False)
+    iteration, total = summed_hazard(trace)
+    assert iteration.tolist() == [4, 8, 10] and total.tolist() == [4, 8, 10]
+    with pytest.raises(ValueError, match="hazard"):
+        summed_hazard(train(Recipe(lr=1e-4), 3, progress=False))
+
+
+def test_the_tail_of_known_draws_is_forecast():
+    maxima = np.random.default_rng(0).exponential(size=5000)
+    truth = 1 - (1 - math.exp(-8)) ** 1000  # the chance that one of 1,000 exponential draws passes 8
+    assert tail_hazard(maxima, 8.0) == pytest.approx(truth, abs=0.15)
+    assert tail_hazard(maxima, 25.0) < 0.01 and tail_hazard(maxima, 2.0) > 0.99
+    with pytest.raises(ValueError, match="200"):
+        tail_hazard([1.0, math.nan], 8.0)
+
+
+def test_the_margin_is_to_the_nearer_cliff():
+    lowest, highest = cliffs()
+    assert margin([-80.0, 0.0], [0.0, 15.0]) == pytest.approx([-80 - lowest, highest - 15])

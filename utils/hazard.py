@@ -75,3 +75,39 @@ def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
     some = (before > 0) | (after > 0)
     below = torch.special.ndtr(torch.from_numpy(np.stack([start[some], end[some]]))).numpy()
     return float((below[1] - below[0]).sum())
+
+
+def margin(logits_low, logits_high, dtype: torch.dtype = torch.float32):
+    """The gauge: how far each batch's lowest and highest logits, (iterations,) each, stay from the nearer cliff."""
+    lowest, highest = cliffs(dtype)
+    return np.minimum(np.asarray(logits_low) - lowest, highest - np.asarray(logits_high))
+
+
+def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> float:
+    """The chance that one of the next `ahead` batches passes `cliff`, judged from recent batches' largest logits.
+
+    For a GAN whose latent is too wide for `hazard`: peaks over threshold. The `share` largest of `maxima` (iterations,)
+    get a generalised Pareto distribution (Pickands 1975) above their threshold, and its tail says how rare the cliff
+    is. It takes the next batches to be drawn like the recent ones. Raises ValueError for fewer than 200 numbers.
+    """
+    from scipy import stats  # imported here: most readers of this module never fit a tail
+
+    maxima = np.asarray(maxima, dtype=np.float64)
+    if len(maxima) < 200 or not np.isfinite(maxima).all():
+        raise ValueError(f"a tail needs at least 200 finite numbers, not {np.isfinite(maxima).sum()} of {len(maxima)}")
+    threshold = np.quantile(maxima, 1 - share)
+    shape, _, scale = stats.genpareto.fit(maxima[maxima > threshold] - threshold, floc=0)
+    each = share * stats.genpareto.sf(cliff - threshold, shape, scale=scale) if cliff > threshold else share
+    return float(-np.expm1(ahead * np.log1p(-each)))
+
+
+def summed_hazard(trace, name: str = "hazard") -> tuple[np.ndarray, np.ndarray]:
+    """(iteration, sum of the hazard until then) of a Trace that was recorded with watch={"hazard": hazard}, (looks,) each.
+
+    A look stands for every iteration until the next one. Raises ValueError if the trace has no such record.
+    """
+    if name not in trace.watched:
+        raise ValueError(f"{trace} was recorded without its {name}")
+    iteration = trace.watched["iteration"]
+    width = np.diff(np.append(iteration, trace.iterations + 1))
+    return iteration + width - 1, np.cumsum(trace.watched[name].astype(np.float64) * width)
