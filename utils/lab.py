@@ -442,11 +442,11 @@ class Lab(widgets.VBox):
             ("Only G", self.only_g, "one update of the generator alone"),
             ("Reset", self.reset, "the same recipe and seed from the beginning"),
         ):
-            width = "112px" if len(name) > 6 else "88px"
+            width = "112px" if len(name) > 6 else "80px"
             button = widgets.Button(description=name, tooltip=tip, layout=widgets.Layout(width=width))
             button.on_click(act)
             self.buttons[name] = button
-        self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "96px"})
+        self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "106px"})
         self.image = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1320px"))
         self.status, self.table = widgets.HTML(), widgets.HTML()
         self.rate.observe(self._label, "value")

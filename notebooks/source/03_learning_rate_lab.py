@@ -90,7 +90,7 @@ plots.losses_and_scores(stable)
 #
 # - The learning rate sets how fast both networks move; moving the slider shows it within one iteration.
 # - The mean losses say little about the end; the largest logit, against the cliff, says more.
-# - The run ends by one term of one sample, and the lab names it.
+# - One infinite term of one sample is enough to end a run, and the lab names it.
 #
 # ## Exercises
 #
