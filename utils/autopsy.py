@@ -412,7 +412,7 @@ class Tracer(TorchDispatchMode):
         event.result = output[index].item()
         values = [value for one in inputs if (value := _at(one, output, index)) is not None]
         if values:
-            event.value = values[1] if "div" in kernel and len(values) > 1 else values[0]
+            event.value = values[-1] if "div" in kernel else values[0]  # of a division, the divisor
         if phase == "forward":
             event.steps = self._steps(output, index)
         if arrived:
