@@ -35,7 +35,8 @@ lab: setup
 
 app: setup
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[app]'
-	$(VENV)/bin/voila notebooks/03_learning_rate_lab.ipynb $(ARGS)
+	$(VENV)/bin/jupytext --quiet --to ipynb --set-kernel python3 --output $(VENV)/lab.ipynb notebooks/source/app.py
+	$(VENV)/bin/voila $(VENV)/lab.ipynb $(ARGS)
 
 notebooks: setup
 	$(RUN) notebooks/build.py $(ARGS)

@@ -216,7 +216,7 @@ def test_bad_input_gets_one_sentence():
 
 
 def test_rarity_is_the_tail_of_the_normal_distribution():
-    assert "once in 20." in rarity(torch.tensor([-1.96]))  # both tails: 5 %
+    assert "1 draw in 20 " in rarity(torch.tensor([-1.96]))  # both tails: 5 %
     assert "|z| = 5.00" in rarity(torch.tensor([3.0, 4.0]))
 
 
@@ -238,7 +238,7 @@ def test_recorded_runs_are_scrubbed_without_training(tmp_path, monkeypatch):
         tab.position.value = position
         frames.add(tab.image.value)
     assert len(frames) == tab.position.max + 1
-    assert f"NaN at iteration {tab.trace.nan_at}" in tab.text.value
+    assert f"NaN at iteration {tab.trace.nan_at}: log(1 - D(G(z))) of sample" in tab.text.value
     tab.seed.value = 1
     assert tab.trace.seed == 1
     began = time.monotonic()

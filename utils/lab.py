@@ -25,12 +25,13 @@ from PIL import Image
 from utils import data
 from utils.hazard import cliffs
 from utils.losses import LOSSES
+from utils.plots import ATLAS_COLOURS, DISCRIMINATOR_COLOUR, GENERATOR_COLOUR
 from utils.recipe import Recipe, rate_text, whole
 from utils.sweep import DATA, recorded
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
-from utils.training import GAN, Step
+from utils.training import GAN
 
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # generator, discriminator, real samples
+BLUE, ORANGE, GREY = GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, "#555555"  # grey: real samples
 SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal accelerates
 DUTY = 0.25  # the share of the time that drawing may take
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
@@ -52,6 +53,7 @@ class Picture:
     z, logits      (batch,) the draws and D's logits for them; None where they were not recorded
     real_logits    (batch,) or None
     nan_at         iteration of the first loss that is not finite, if it is in the picture
+    rare           how rare the draw with the largest logit is, in words
     """
 
     iteration: int
@@ -64,6 +66,7 @@ class Picture:
     logits: np.ndarray | None = None
     real_logits: np.ndarray | None = None
     nan_at: int | None = None
+    rare: str = ""
 
 
 class Run:
@@ -93,7 +96,8 @@ class Run:
             direction = None if len(worst) == 1 else worst / worst.norm()
             self.shown = step, gan.atlas(direction)
         if self.broken:
-            self.verdict = f"NaN at iteration {self.count:,}: {blame(step, gan.recipe.loss)}"
+            words = blame(step.real_logits.detach(), step.fake_logits.detach(), step.z, gan.recipe.loss)
+            self.verdict = f"NaN at iteration {self.count:,}: {words}"
         gan.update(step, d, g)
 
     def picture(self) -> Picture:
@@ -109,7 +113,7 @@ class Run:
         fake, nan_at = step.fake.detach().numpy(), self.count if self.broken else None
         return Picture(
             self.count, curves, step.real.numpy(), fake, int(logits.argmax()), atlas,
-            z, logits, step.real_logits.detach().numpy(), nan_at,
+            z, logits, step.real_logits.detach().numpy(), nan_at, rarity(step.z[logits.argmax()]),
         )  # fmt: skip
 
 
@@ -124,9 +128,11 @@ def zigzag(x: np.ndarray, low: np.ndarray, high: np.ndarray, buckets: int = 200)
     return np.repeat(x[ends], 2), pairs.ravel()
 
 
-def blame(step: Step, loss: str) -> str:
-    """Which term of which sample made the loss of this Step not finite, in words, computed from its logits."""
-    real, fake = step.real_logits.detach(), step.fake_logits.detach()
+def blame(real: torch.Tensor, fake: torch.Tensor, z: torch.Tensor, loss: str) -> str:
+    """Which term of which sample made this loss not finite, in words, computed from D's logits for a batch, each (batch,).
+
+    z are the latents (batch, latent) of the generated samples.
+    """
     for name, logits in (("real", real), ("generated", fake)):
         if not logits.isfinite().all():
             sample = int((~logits.isfinite()).float().argmax())
@@ -150,19 +156,18 @@ def blame(step: Step, loss: str) -> str:
             if int(broken.sum()) > 1:
                 words += f" The same happened to {int(broken.sum())} of the {len(values)} samples."
             if logits is fake:
-                words += f" {rarity(step.z[sample])}"
+                words += f" Its latent is {rarity(z[sample])}."
             return words
     return "no single term is infinite: their sum overflowed."
 
 
 def rarity(z: torch.Tensor) -> str:
-    """How rare a latent (latent,) is: a normal draw at least that far out comes once in N."""
+    """How rare a latent (latent,) is: how often a normal draw is at least that far out."""
     length = float(z.double().norm())
     # the chi distribution; for a single number it is the two-sided tail of the normal one
     tail = float(torch.special.gammaincc(torch.tensor(len(z) / 2).double(), torch.tensor(length**2 / 2).double()))
     name = f"z = {float(z[0]):.2f}" if len(z) == 1 else f"|z| = {length:.2f}"
-    once = f"once in {1 / tail:,.0f}" if tail < 0.1 else f"once in {1 / tail:.1f}"
-    return f"Its latent is {name}; a draw at least that far out comes {once}."
+    return f"{name}, {f'1 draw in {1 / tail:,.0f}' if tail < 0.1 else f'1 draw in {1 / tail:.1f}'} is as far out"
 
 
 def recorded_picture(trace: Trace, iteration: int) -> Picture:
@@ -185,7 +190,15 @@ def recorded_picture(trace: Trace, iteration: int) -> Picture:
         picture.z = z[:, 0] if z.shape[1] == 1 else np.linalg.norm(z, axis=1)
         picture.logits, picture.real_logits = trace.last_batch["fake_logits"], trace.last_batch["real_logits"]
         picture.nan_at = trace.nan_at
+        picture.rare = rarity(torch.from_numpy(z[picture.logits.argmax()]))
     return picture
+
+
+def recorded_verdict(trace: Trace) -> str:
+    """What blame() says of the last batch of a recorded run."""
+    batch = {name: torch.from_numpy(array) for name, array in trace.last_batch.items()}
+    words = blame(batch["real_logits"], batch["fake_logits"], batch["z"], trace.recipe.loss)
+    return f"NaN at iteration {trace.nan_at:,}: {words}"
 
 
 # ---- the view
@@ -265,7 +278,7 @@ class View:
         atlas, along, gauge = self.axes["atlas"], self.axes["along"], self.axes["gauge"]
         reach = 2 * self.dataset.full_scale
         self.image = atlas.imshow(
-            np.zeros((self.dataset.dimension, len(ATLAS_Z))), aspect="auto", origin="lower", cmap="PuOr_r", vmin=-reach,
+            np.zeros((self.dataset.dimension, len(ATLAS_Z))), aspect="auto", origin="lower", cmap=ATLAS_COLOURS, vmin=-reach,
             vmax=reach, extent=(-6, 6, 0, 1), animated=True,
         )  # fmt: skip
         atlas.set_title(f"all that G can draw (±{reach:g} {self.dataset.unit})", size=11, weight="bold")
@@ -341,9 +354,9 @@ class View:
             bar.set_data(([], []) if values is None else ([side, side], [values.min(), values.max()]))
         worst = int(picture.logits.argmax()) if broken and not none else None
         self.fatal.set_data(([], []) if worst is None else ([picture.z[worst]], [picture.logits[worst]]))
-        self.fatal_text.set_text("" if worst is None else f"z = {picture.z[worst]:.2f}")
+        self.fatal_text.set_text("" if worst is None else picture.rare.replace(", ", "\n").removesuffix(" is as far out"))
         if worst is not None:
-            self.fatal_text.set_position((np.clip(picture.z[worst], -4.5, 4.5), min(picture.logits[worst] * 1.5, 200)))
+            self.fatal_text.set_position((np.clip(picture.z[worst], -3.2, 3.2), min(picture.logits[worst] * 1.5, 90)))
 
     def _fill_samples(self, name: str, samples: np.ndarray, loudest: int | None) -> None:
         artists, dimension = self.drawn[name], self.dataset.dimension
@@ -598,9 +611,9 @@ class Lab(widgets.VBox):
         if going and self.speed_text:
             facts.append(self.speed_text)
         if run.count:
-            largest = float(run.rows[QUANTITIES.index("fake_max"), run.count - 1])
-            cliff = f" (cliff {HIGHEST:.2f})" if self.view.cliff else ""
-            facts.append(f"largest generated logit {largest:.1f}{cliff}")
+            low, high = (float(run.rows[QUANTITIES.index(name), run.count - 1]) for name in ("fake_min", "fake_max"))
+            cliff = f" (cliffs {LOWEST:.1f}, {HIGHEST:.2f})" if self.view.cliff else ""
+            facts.append(f"generated logits {low:.1f} to {high:.1f}{cliff}")
         hint = {"ready": "Predict first (0 means no guess), then press Start."}.get(state, "")
         verdict = run.verdict if run.broken else words or hint
         colour = ORANGE if run.broken else "inherit"
@@ -674,5 +687,5 @@ class Recorded(widgets.VBox):
             facts = [f"iteration <b>{iteration:,}</b> of {trace.iterations:,}", f"seed {trace.seed}"]
             facts.append(f"learning rate <b>{rate_text(trace.recipe.lr)}</b>")
             if picture.nan_at:
-                facts.append(f"<b style='color:{ORANGE}'>NaN at iteration {trace.nan_at:,}</b>")
-            self.text.value = f"<div style='font-size:17px'>{' &middot; '.join(facts)}</div>"
+                facts.append(f"<br><b style='color:{ORANGE}'>{recorded_verdict(trace)}</b>")
+            self.text.value = f"<div style='font-size:16px; min-height:4.1em'>{' &middot; '.join(facts)}</div>"

@@ -19,6 +19,7 @@ from utils.trace import ATLAS_Z, Trace
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, NAN_COLOUR = "#0072B2", "#D55E00", "#222222"
+ATLAS_COLOURS = "PuOr"  # orange below zero, purple above, white at zero
 
 
 class Picture(Figure):
@@ -231,7 +232,7 @@ def draw_atlas(axes, image: np.ndarray, dataset):
     limit = 2 * dataset.full_scale
     extent = (ATLAS_Z[0], ATLAS_Z[-1], -0.5, dataset.dimension - 0.5)
     return axes.imshow(
-        np.asarray(image, dtype=np.float32).T, cmap="PuOr", vmin=-limit, vmax=limit, origin="lower", aspect="auto",
+        np.asarray(image, dtype=np.float32).T, cmap=ATLAS_COLOURS, vmin=-limit, vmax=limit, origin="lower", aspect="auto",
         extent=extent, interpolation="nearest",
     )  # fmt: skip
 
