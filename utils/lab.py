@@ -34,6 +34,8 @@ from utils.training import GAN
 BLUE, ORANGE, GREY = GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, "#555555"  # grey: real samples
 SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal accelerates
 DUTY = 0.25  # the share of the time that drawing may take
+# As wide as the page, but never so high that a projector cuts it off.
+PICTURE_LAYOUT = {"width": "100%", "max_width": "1320px", "max_height": "70vh", "object_fit": "contain"}
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 
 
@@ -460,7 +462,7 @@ class Lab(widgets.VBox):
             button.on_click(act)
             self.buttons[name] = button
         self.speed = widgets.ToggleButtons(options=list(SPEEDS), value="normal", style={"button_width": "106px"})
-        self.image = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1320px"))
+        self.image = widgets.Image(format="png", layout=PICTURE_LAYOUT)
         self.status, self.table = widgets.HTML(), widgets.HTML()
         self.rate.observe(self._label, "value")
         self._label()
@@ -641,7 +643,8 @@ class Recorded(widgets.VBox):
 
     def __init__(self, folder: Path | str = DATA):
         self.folder, self.lock, self.trace = Path(folder), threading.RLock(), None
-        names = sorted(path.name for path in self.folder.glob("*_lr*") if any(path.glob("seed*.npz")))
+        names = [path.name for path in self.folder.glob("*_lr*") if any(path.glob("seed*.npz"))]
+        names.sort(key=lambda name: (not name.startswith("pulses"), name))  # the main data set first
         if not names:
             super().__init__([widgets.HTML("There are no recorded runs here; <code>make record</code> makes them.")])
             return
@@ -652,7 +655,7 @@ class Recorded(widgets.VBox):
             0, 0, 1, description="Iteration", readout=False, layout=widgets.Layout(width="600px")
         )
         self.text = widgets.HTML()
-        self.image = widgets.Image(format="png", layout=widgets.Layout(width="100%", max_width="1320px"))
+        self.image = widgets.Image(format="png", layout=PICTURE_LAYOUT)
         self._runs()
         self.name.observe(self._runs, "value")
         self.seed.observe(self._run, "value")
