@@ -112,9 +112,9 @@ def pictures() -> None:
     traces = {rate: recorded(f"pulses_lr{rate}")[0] for rate in published}
     (FOLDER / "triptych.png").write_bytes(plots.triptych(list(traces.values()), published).png())
     trace = traces["1e-4"]
-    chosen = [int(np.searchsorted(trace.atlas["iteration"], share * trace.iterations)) for share in (0, 0.2, 0.8)]
+    late = int(np.searchsorted(trace.atlas["iteration"], 0.8 * trace.iterations))
     cliff = cliffs(torch.float32)[1]
-    (FOLDER / "atlas.png").write_bytes(plots.atlas(trace, (*chosen, -1), cliff).png())
+    (FOLDER / "atlas.png").write_bytes(plots.atlas(trace, (0, late, -2, -1), cliff).png())
 
 
 def sources() -> list[Path]:

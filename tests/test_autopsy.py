@@ -359,3 +359,14 @@ def test_a_verdict_reads_as_text_and_as_a_table():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert isinstance(Collapse(verdict), ArithmeticError)
+
+
+@pytest.mark.parametrize("call", [lambda: autopsy(Recipe(), 10), lambda: counterfactual(Recipe())])
+def test_something_else_than_a_gan_is_refused_in_one_sentence(call):
+    with pytest.raises(TypeError, match="gan must be a GAN, not Recipe"):
+        call()
+
+
+def test_an_autopsy_needs_an_iteration():
+    with pytest.raises(ValueError, match="iterations must be at least 1, not 0"):
+        autopsy(GAN(Recipe()), iterations=0)

@@ -30,6 +30,15 @@ def test_runs_from_its_source_in_a_fresh_kernel(source):
     assert not [output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"]
 
 
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_every_exercise_has_a_solution(source):
+    cells = build.solutions(source).cells
+    exercises = [number for number, cell in enumerate(cells) if "**Exercise " in cell.source]
+    assert exercises
+    assert all("solution" in build.tags(cells[number + 1]) for number in exercises)
+    assert not [cell for cell in build.reader(source).cells if "solution" in build.tags(cell)]
+
+
 @pytest.mark.parametrize("source", [s for s, make, _ in BUILT if make is build.solutions], ids=lambda source: source.stem)
 def test_the_solutions_run(source):
     build.execute(build.solutions(source), NOTEBOOKS / "solutions")

@@ -53,6 +53,8 @@ def test_seed_and_recipe_of_the_wrong_kind_are_refused():
         train(1e-3, 10)
     with pytest.raises(ValueError, match="seed must be at least 0, not -1"):
         train(Recipe(), 10, seed=-1)
+    with pytest.raises(ValueError, match="seed must be below 2"):
+        train(Recipe(), 10, seed=2**70)
 
 
 def test_a_rate_is_written_as_people_write_it():

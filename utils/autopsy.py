@@ -615,6 +615,9 @@ def autopsy(gan: GAN, iterations: int) -> Verdict | None:
 
     None if all went well for `iterations`. The random state is put back too: gan.step() dies of the same batch.
     """
+    if not isinstance(gan, GAN):
+        raise TypeError(f"gan must be a GAN, not {gan!r}")
+    whole("iterations", iterations, at_least=1)
     watch = guard(range(iterations), gan, policy="stop")
     for _ in watch:
         gan.step()
@@ -628,6 +631,8 @@ def counterfactual(gan: GAN, losses: Iterable[str] = tuple(LOSSES)) -> dict[str,
     push            D's gradient at the largest generated logit, times the batch: 1 is the full push back, 0 none
     finite          are all weights finite afterwards? (1.0 or 0.0)
     """
+    if not isinstance(gan, GAN):
+        raise TypeError(f"gan must be a GAN, not {gan!r}")
     recorder, kept = FlightRecorder(gan), gan.loss
     if not recorder.capture():
         raise ValueError("the weights of this GAN are not finite already: rewind it first")

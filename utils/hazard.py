@@ -53,6 +53,8 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
     them with chance 1 - (1 - p)^batch. `cliff` is (lowest, highest) logit, by default float32's. No random number is
     drawn and no weight is touched; NaN if a weight is. Raises ValueError for a wider latent.
     """
+    if not hasattr(gan, "sample"):
+        raise TypeError(f"the hazard is that of a GAN, not of {gan!r}")
     if gan.recipe.latent != 1:
         raise ValueError(f"the hazard is an integral over one latent number; this latent is {gan.recipe.latent} wide")
     lowest, highest = cliff or cliffs(torch.float32)

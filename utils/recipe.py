@@ -67,8 +67,10 @@ def number(name: str, value) -> None:
 
 
 def whole(name: str, value, at_least: int) -> None:
-    """TypeError unless value is a whole number, ValueError below at_least."""
+    """TypeError unless value is a whole number, ValueError below at_least or from 2**63 on."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, not {value!r}")
     if value < at_least:
         raise ValueError(f"{name} must be at least {at_least}, not {value!r}")
+    if value >= 2**63:
+        raise ValueError(f"{name} must be below 2**63, not {value!r}")

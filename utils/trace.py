@@ -169,7 +169,8 @@ class Trace:
                 raise ValueError("arrays of different length")
             return cls(Recipe(**header["recipe"]), header["seed"], width=width, provenance=header["provenance"], **groups)
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-            raise ValueError(f"{path} is not a recorded run, or it is damaged ({error})") from None
+            # Not numpy's own words: for a foreign file they advise to unpickle it.
+            raise ValueError(f"{path} is not a recorded run, or it is damaged ({type(error).__name__})") from None
 
 
 def _short(values: np.ndarray) -> np.ndarray:

@@ -84,7 +84,7 @@ picture = Picture(alt="The published run at 1e-3: scores and losses of its ten i
 for axes, what in zip(picture.subplots(1, 2), ("score", "loss")):
     axes.plot(*curve(f"{what}_g"), "-o", color=GENERATOR_COLOUR, label="generator")
     axes.plot(*curve(f"{what}_d"), "--s", color=DISCRIMINATOR_COLOUR, label="discriminator")
-    axes.set(xlabel="iteration", ylabel=what, xticks=range(1, 11), title=f"published run, learning rate 1e-3: {what}s")
+    axes.set(xlabel="iteration", ylabel=what, xticks=range(1, 11), title=f"published run, learning rate 1e-3: {what}")
 axes.legend()
 picture
 
@@ -100,8 +100,13 @@ picture
 # | 00 | start_here | is everything installed, and what is the story? |
 # | 01 | [build_a_gan](01_build_a_gan.ipynb) | what exactly is being trained? |
 # | 02 | [reproduce_the_nan](02_reproduce_the_nan.ipynb) | does it happen here too, and is it luck? |
+# | 03 | [learning_rate_lab](03_learning_rate_lab.ipynb) | what happens at the rate I choose? |
+# | 04 | [autopsy](04_autopsy.ipynb) | which term, which sample, which operation; was there a sign? |
+# | 05 to 07 | in preparation | which fix cures, which one only hides it? |
+# | 08 | [other_nans](08_other_nans.ipynb) | what else turns a network NaN? |
+# | 09 | [guard_your_own_gan](09_guard_your_own_gan.ipynb) | my own loop went NaN last night: why? |
 #
-# The notebooks build on each other in this order. `README.md` has the list of all.
+# In a hurry, with a NaN of your own? Go to 09. Otherwise read them in order.
 #
 # ## Summary
 # - A GAN's losses turned NaN at three learning rates; a smaller rate only delayed it.

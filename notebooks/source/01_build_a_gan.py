@@ -175,7 +175,7 @@ plots.atlas(trace, at=(0, 1, 2))
 
 # %% [markdown]
 # At iteration 1 G draws streaks without meaning. Later the columns near z = 0, where most draws fall, have the size of real pulses. Look at the
-# edges: beyond |z| = 3 a standard normal number falls about once in 370 draws, so G is hardly ever corrected there. A ReLU network goes
+# edges: beyond |z| = 3 a standard normal number falls about once in 370 draws, so G is seldom corrected there. A ReLU network goes
 # on in a straight line where it was not trained, and so the pulses at the edges grow loud. The dots are the 64 draws of the last batch.
 
 # %%
@@ -189,7 +189,7 @@ plots.samples({"real": data[:6].numpy(), "generated,\nz = -4 ... 4": gan.sample(
 # ## Summary
 # - A GAN is two networks, two losses and a loop in which both move at once.
 # - The losses here are the log of a sigmoid, written as in MATLAB's example, and the data are in millivolts.
-# - Scores and losses are means over the batch; a single sample hardly moves them.
+# - Scores and losses are means over the batch; a single sample among 64 moves them by little.
 # - The atlas shows everything this G can draw, and how D judges it.
 
 # %% [markdown]

@@ -13,7 +13,7 @@ from utils import plots
 from utils.hazard import cliffs
 from utils.lab import Lab
 from utils.sweep import recorded
-from utils.training import Recipe, train
+from utils.training import GAN, Recipe, train
 
 # %% [markdown]
 # ## The lab
@@ -57,7 +57,7 @@ plots.losses_and_scores(fast)
 # %% [markdown]
 # ## Step 2: the slow collapse
 #
-# At 1e-4 a live run takes about a minute, so here is one that was recorded. In the lab: second tab, learning rate 1e-4, drag the iteration to the end.
+# At 1e-4 a live run takes a minute or more, so here is one that was recorded. In the lab: second tab, learning rate 1e-4, drag the iteration to the end.
 #
 # **Predict:** where along z does the draw that ends the run lie: in the middle, where most draws are, or far out?
 
@@ -83,7 +83,7 @@ plots.losses_and_scores(stable)
 
 # %% [markdown]
 # The printed line says how the 1,000 iterations ended, and how large D's logits became. A loss that stays finite is not yet a good game: look at the
-# scores, and in the lab at the samples. Notebook 05 goes into it.
+# scores, and in the lab at the samples. Notebook 05, in preparation, goes into it.
 
 # %% [markdown]
 # ## Summary
@@ -91,13 +91,28 @@ plots.losses_and_scores(stable)
 # - The learning rate sets how fast both networks move; moving the slider shows it within one iteration.
 # - The mean losses say little about the end; the largest logit, against the cliff, says more.
 # - One infinite term of one sample is enough to end a run, and the lab names it.
-#
+
+# %% [markdown]
 # ## Exercises
 #
-# **1.** (10 minutes) Start at 1e-3, pause after three iterations, and press *Only D* ten times. What happens to the scores, and why? Then Reset, and
+# **Exercise 1** (10 minutes, easy). Start at 1e-3, pause after three iterations, and press *Only D* ten times. What happens to the scores, and why? Then Reset, and
 # do the same with *Only G*.
-#
-# **2.** (5 minutes) Does a larger batch end sooner? Run the lab with batch 16 and 256, then check with code: the median of ten seeds each.
+
+# %% tags=["solution"]
+def scores_of_one_network(**only):
+    gan = GAN(Recipe(lr=1e-3), seed=0)
+    train(gan, iterations=3)
+    for _ in range(10):
+        step = gan.forward()
+        gan.update(step, **only)
+    return {"score of G": round(step.row[2], 3), "score of D": round(step.row[3], 3)}
+
+
+print("only D:", scores_of_one_network(g=False), "- nobody answers D, so it wins")
+print("only G:", scores_of_one_network(d=False), "- D stands still, so G finds what it takes for real")
+
+# %% [markdown]
+# **Exercise 2** (5 minutes, easy). Does a larger batch end sooner? Run the lab with batch 16 and 256, then check with code: the median of ten seeds each.
 
 # %% tags=["solution"]
 import numpy as np

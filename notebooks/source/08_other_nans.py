@@ -25,7 +25,7 @@ catalogue = []
 
 
 def judge(cause, loss, weights=(1.0,), dtype=torch.float32, optimiser=torch.optim.SGD, sign="", fix=""):
-    """Minimise loss(w, i) for five iterations under the guard, and note its verdict; the verdict is returned."""
+    """Minimise loss(w, i) for five iterations under the guard, note its verdict and print it."""
     w = nn.Parameter(torch.tensor(weights, dtype=dtype))
     steps, verdict = optimiser([w], lr=0.1), None
     try:
@@ -84,7 +84,7 @@ judge("the same with Tensor.norm", penalty_with_norm)
 # %% [markdown]
 # ## 3. Half precision
 #
-# The cliff of the sigmoid is at 8.3 in 16-bit numbers, and sums and products end at 65,504.
+# The cliff of the sigmoid is at 8.3 in float16, and sums and products end at 65,504.
 
 # %%
 def half(w, i):
@@ -264,8 +264,8 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 #
 # ## Summary
 # - A NaN has a phase: data, forward, backward or optimiser. Find the phase first, then the operation.
-# - A finite loss proves little: three causes above live in the backward pass or in the optimiser.
-# - Each cause has a quantity that approaches its limit beforehand: plot that, not the loss.
+# - A finite loss proves little: several causes above live in the backward pass or in the optimiser.
+# - Most causes have a quantity that approaches its limit beforehand: plot that, not the loss.
 # - Most fixes are one line, at the operation. Clipping gradients is not one of them.
 
 # %% [markdown]
@@ -297,7 +297,7 @@ def all_masked(w, i):
 
 judge("a row that is masked everywhere", all_masked)
 
-# %% [markdown]
+# %% [markdown] tags=["solution"]
 # The mask made the infinity on purpose. A softmax turns it into 0 where anything is left in the row, and into 0/0 where nothing is: the row should not have
 # been masked everywhere, so the line with the mask is where to look.
 
