@@ -33,7 +33,7 @@ from utils.training import GAN
 
 BLUE, ORANGE, GREY = GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, "#555555"  # grey: real samples
 SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an iteration; normal accelerates
-DUTY = 0.25  # the share of the time that drawing may take
+DUTY = 0.2  # the share of the time that drawing may take
 # As wide as the page, but never so high that a projector cuts it off.
 PICTURE_LAYOUT = {"width": "100%", "max_width": "1320px", "max_height": "70vh", "object_fit": "contain"}
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
