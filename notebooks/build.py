@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import csv
 import datetime
-import os
 from pathlib import Path
 
 import jupytext
@@ -23,6 +22,7 @@ from nbclient import NotebookClient
 from utils import plots
 from utils.hazard import cliffs
 from utils.sweep import DATA, recorded
+from utils.trace import replacing
 
 FOLDER = Path(__file__).parent
 SECONDS_A_CELL = 600
@@ -96,13 +96,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path = FOLDER) -> nbformat.
 
 
 def write(notebook: nbformat.NotebookNode, path: Path) -> None:
-    path.parent.mkdir(exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
+    with replacing(path) as unfinished:
         nbformat.write(notebook, unfinished)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
 
 
 def pictures() -> None:

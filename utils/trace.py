@@ -5,6 +5,7 @@ Uses numpy and Recipe. A trace is saved as .npz without pickle, so loading a fil
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import functools
 import json
@@ -13,6 +14,7 @@ import platform
 import subprocess
 import zipfile
 import zlib
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -139,14 +141,8 @@ class Trace:
         arrays = {"header": np.array(json.dumps(header)), "width": self.width}
         for group in GROUPS:
             arrays |= {f"{group}.{name}": array for name, array in getattr(self, group).items()}
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with open(unfinished, "wb") as file:
-                np.savez_compressed(file, **arrays)
-            os.replace(unfinished, path)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with replacing(path) as unfinished, open(unfinished, "wb") as file:
+            np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path) -> Trace:
@@ -171,6 +167,18 @@ class Trace:
         except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
             # Not numpy's own words: for a foreign file they advise to unpickle it.
             raise ValueError(f"{path} is not a recorded run, or it is damaged ({type(error).__name__})") from None
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path` to write to; it takes the place of `path` if the block ends well, else it is deleted."""
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
 
 
 def _short(values: np.ndarray) -> np.ndarray:

@@ -6,7 +6,6 @@ Uses everything above it: data, networks, losses, recipe, trace.
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -20,7 +19,7 @@ from utils import data
 from utils.losses import LOSSES
 from utils.networks import Discriminator, Generator
 from utils.recipe import Recipe, whole
-from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance
+from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance, replacing
 
 __all__ = ["GAN", "Recipe", "Step", "train"]
 
@@ -274,11 +273,9 @@ class _Recorder:
 
     def save(self, path: Path) -> None:
         atlases = [(iteration, torch.from_numpy(image), torch.from_numpy(logit)) for iteration, image, logit in self.atlases]
-        unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-        path.parent.mkdir(parents=True, exist_ok=True)
         rows = torch.from_numpy(self.rows[: self.count])
-        torch.save({"gan": self.gan.state(), "rows": rows, "atlases": atlases, "looks": self.looks}, unfinished)
-        os.replace(unfinished, path)
+        with replacing(path) as unfinished:
+            torch.save({"gan": self.gan.state(), "rows": rows, "atlases": atlases, "looks": self.looks}, unfinished)
 
     def resume(self, path: Path) -> None:
         try:
