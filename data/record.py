@@ -10,7 +10,7 @@ from pathlib import Path
 
 from utils.hazard import hazard
 from utils.recipe import Recipe, rate_text
-from utils.sweep import record
+from utils.sweep import Experiment, record, tabulate
 
 FOLDER = Path(__file__).parent
 # (recipe, number of seeds: 0, 1, 2 ..., cap in iterations), the longest first
@@ -23,6 +23,13 @@ PLAN = [
     (Recipe(lr=1e-3, data="digits"), 40, 200),
 ]
 WITH_HAZARD = [Recipe(lr=1e-4)]  # whose recordings also hold the chance of the collapse, every fourth iteration
+
+# The fix matrix, fixes.csv: (group, fix, recipe, seeds, cap) a line of runs.
+RATES = (1e-3, 1e-4, 1e-5)
+FIX_PLAN = [
+    *(Experiment("bar", "logits loss", Recipe(lr=lr, loss="logits"), 20, 20_000) for lr in (1e-3, 1e-4)),
+    Experiment("bar", "logits loss", Recipe(lr=1e-5, loss="logits"), 2, 300_000),
+]
 
 
 def atlas_iterations(recipe: Recipe, cap: int) -> list[int]:
@@ -39,7 +46,7 @@ def name(recipe: Recipe) -> str:
 
 
 if __name__ == "__main__":
-    names = [name(recipe) for recipe, _, _ in PLAN]
+    names = [name(recipe) for recipe, _, _ in PLAN] + ["fixes"]
     parser = argparse.ArgumentParser(description="Remake the recorded runs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(names)} (all of them by default)")
     parser.add_argument("--jobs", type=int, default=-1, help="runs at a time (default: one a processor core)")
@@ -54,3 +61,6 @@ if __name__ == "__main__":
                 FOLDER / name(recipe), recipe, range(seeds), cap, jobs=arguments.jobs,
                 atlas_at={0: atlas_iterations(recipe, cap)}, watch=watch,
             )  # fmt: skip
+    if not arguments.names or "fixes" in arguments.names:
+        print(f"fixes: {sum(one.seeds for one in FIX_PLAN)} runs", flush=True)
+        tabulate(FOLDER / "fixes.csv", FIX_PLAN, jobs=arguments.jobs)

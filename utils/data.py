@@ -20,12 +20,15 @@ class DataSet:
     samples     float32 tensor (count, dimension)
     unit        of every number in samples, such as "mV"
     full_scale  the largest value the instrument reports, in that unit; G multiplies its output by it
+    centres     (modes, dimension) and sd of each mode, in that unit; None if the data are no mixture of Gaussians
     """
 
     name: str
     samples: torch.Tensor
     unit: str
     full_scale: float
+    centres: torch.Tensor | None = None
+    sd: float | None = None
 
     @property
     def dimension(self) -> int:
@@ -77,7 +80,7 @@ def _mixture(name, centres, sd, full_scale, count, seed) -> DataSet:
     random = torch.Generator().manual_seed(seed)
     mode = torch.randint(len(centres), (count,), generator=random)
     samples = centres[mode] + sd * torch.randn(count, 2, generator=random)
-    return DataSet(name, samples, "length units", full_scale)
+    return DataSet(name, samples, "length units", full_scale, centres, sd)
 
 
 DATA_SETS = {"pulses": pulses, "digits": digits, "ring": ring, "grid": grid}

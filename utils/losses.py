@@ -1,34 +1,164 @@
-"""The GAN losses, each a few lines, one signature: (real_logits, fake_logits) -> (loss_d, loss_g).
+"""The GAN losses and penalties, each a few lines.
 
-Uses torch only. Both inputs have shape (batch,); both results are scalars.
+Uses torch only. A loss is a function (real_logits, fake_logits, flipped=None) -> (loss_d, loss_g): the logits are
+(batch,), the results scalars. `flipped` marks real samples, (batch,) of bool, that D is told are generated (label
+flipping): a flipped sample gets the mirrored score. A penalty is a function (logits, samples, unit) or
+(discriminator, real, fake, random); both give a scalar that is added to D's loss.
 """
 
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import softplus
+from torch.nn.functional import binary_cross_entropy, relu, softplus
+
+EPSILON = 1e-8  # what epsilon() adds before the log
+CLAMP = 1e-7  # how near to 0 and 1 clamp() lets a score come; float32's 1 - 1e-7 is still below 1
 
 
-def matlab(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def matlab(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Goodfellow's losses taken literally, the log of a sigmoid, as MathWorks' GAN example writes them.
 
     loss_d = -mean(log D(x)) - mean(log(1 - D(G(z)))) and loss_g = -mean(log D(G(z))), with D = sigmoid(logit).
     Sources: arXiv 1406.2661; "Train Generative Adversarial Network (GAN)", MathWorks documentation.
     """
     real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
+    if flipped is not None:
+        real = torch.where(flipped, 1 - real, real)
     loss_d = -torch.log(real).mean() - torch.log(1 - fake).mean()
     loss_g = -torch.log(fake).mean()
     return loss_d, loss_g
 
 
-def logits(real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def logits(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The same functions of the logit x, computed without the sigmoid: -log(sigmoid(x)) = softplus(-x).
 
     Finite at every finite logit, with gradient sigmoid(x) - y; torch's BCEWithLogitsLoss computes the same.
     """
+    if flipped is not None:
+        real_logits = torch.where(flipped, -real_logits, real_logits)
     loss_d = softplus(-real_logits).mean() + softplus(fake_logits).mean()
     loss_g = softplus(-fake_logits).mean()
     return loss_d, loss_g
 
 
-LOSSES = {"matlab": matlab, "logits": logits}
+def bce(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The naive loss through torch's BCELoss, which cuts each log off at -100: finite, and without a gradient there.
+
+    Source: the documentation of torch.nn.BCELoss.
+    """
+    real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
+    if flipped is not None:
+        real = torch.where(flipped, 1 - real, real)
+    ones, zeros = torch.ones_like(fake), torch.zeros_like(fake)
+    loss_d = binary_cross_entropy(real, torch.ones_like(real)) + binary_cross_entropy(fake, zeros)
+    loss_g = binary_cross_entropy(fake, ones)
+    return loss_d, loss_g
+
+
+def epsilon(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The naive loss with 1e-8 added inside each log, the remedy of many forums: at most -log(1e-8) = 18.42 a sample."""
+    real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
+    if flipped is not None:
+        real = torch.where(flipped, 1 - real, real)
+    loss_d = -torch.log(real + EPSILON).mean() - torch.log(1 - fake + EPSILON).mean()
+    loss_g = -torch.log(fake + EPSILON).mean()
+    return loss_d, loss_g
+
+
+def clamp(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The naive loss of scores kept within [1e-7, 1 - 1e-7], as Keras' cross-entropy does: no gradient beyond."""
+    real, fake = (torch.sigmoid(x).clamp(CLAMP, 1 - CLAMP) for x in (real_logits, fake_logits))
+    if flipped is not None:
+        real = torch.where(flipped, 1 - real, real)
+    loss_d = -torch.log(real).mean() - torch.log(1 - fake).mean()
+    loss_g = -torch.log(fake).mean()
+    return loss_d, loss_g
+
+
+def lsgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """Least squares: D's raw output should be 1 for real samples and 0 for generated ones.
+
+    loss_d = mean((D(x) - 1)^2)/2 + mean(D(G(z))^2)/2, loss_g = mean((D(G(z)) - 1)^2)/2. Source: arXiv 1611.04076.
+    """
+    if flipped is not None:
+        real_logits = torch.where(flipped, 1 - real_logits, real_logits)
+    loss_d = ((real_logits - 1) ** 2).mean() / 2 + (fake_logits**2).mean() / 2
+    loss_g = ((fake_logits - 1) ** 2).mean() / 2
+    return loss_d, loss_g
+
+
+def hinge(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """D stops learning from a sample beyond the margin 1: loss_d = mean(max(0, 1 - D(x))) + mean(max(0, 1 + D(G(z)))).
+
+    loss_g = -mean(D(G(z))). Source: arXiv 1705.02894.
+    """
+    if flipped is not None:
+        real_logits = torch.where(flipped, -real_logits, real_logits)
+    loss_d = relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
+    loss_g = -fake_logits.mean()
+    return loss_d, loss_g
+
+
+def wgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """The Wasserstein critic: loss_d = mean(D(G(z))) - mean(D(x)), loss_g = -mean(D(G(z))). Source: arXiv 1701.07875.
+
+    Meant for a critic of bounded slope; nothing here bounds it, so give it a penalty, spectral norm or both.
+    """
+    if flipped is not None:
+        real_logits = torch.where(flipped, -real_logits, real_logits)
+    loss_d = fake_logits.mean() - real_logits.mean()
+    loss_g = -fake_logits.mean()
+    return loss_d, loss_g
+
+
+def relativistic(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
+    """RpGAN: D judges pairs, loss_d = mean(softplus(-(D(x) - D(G(z))))), loss_g = mean(softplus(D(x) - D(G(z)))).
+
+    Needs as many real as generated logits. Sources: arXiv 1807.00734; with R1 and R2 it is the game of arXiv 2501.05441.
+    """
+    if flipped is not None:
+        real_logits = torch.where(flipped, -real_logits, real_logits)
+    loss_d = softplus(fake_logits - real_logits).mean()
+    loss_g = softplus(real_logits - fake_logits).mean()
+    return loss_d, loss_g
+
+
+LOSSES = {
+    "matlab": matlab, "logits": logits, "bce": bce, "epsilon": epsilon, "clamp": clamp,
+    "lsgan": lsgan, "hinge": hinge, "wgan": wgan, "relativistic": relativistic,
+}  # fmt: skip
+
+
+def smoothed(loss, real_logits: torch.Tensor, fake_logits: torch.Tensor, smoothing: float):
+    """One-sided label smoothing: D is told that a real sample is real with weight 1 - smoothing. Source: arXiv 1606.03498."""
+    loss_d, loss_g = loss(real_logits, fake_logits)
+    mirrored_d, _ = loss(real_logits, fake_logits, torch.ones_like(real_logits, dtype=torch.bool))
+    return (1 - smoothing) * loss_d + smoothing * mirrored_d, loss_g
+
+
+# ---- penalties on D's slope
+
+
+def zero_centred(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> torch.Tensor:
+    """mean |gradient of D|^2 / 2 at `samples` (batch, dimension), whose graph gave `logits`: R1 at real ones, R2 at fakes.
+
+    The gradient is taken with regard to samples / unit. Sources: arXiv 1801.04406 (R1, R2), 1705.09367.
+    """
+    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
+    return (unit * slope).square().sum(1).mean() / 2
+
+
+def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.0, safe: bool = True) -> torch.Tensor:
+    """mean (|gradient of D| - 1)^2 at random points between real and generated samples. Source: arXiv 1704.00028.
+
+    safe: the norm by torch, whose derivative at 0 is 0. Otherwise sqrt(sum of squares), as many codes have it, whose
+    derivative at 0 is 0/0 = NaN: the exhibit of notebook 08.
+    """
+    share = torch.rand(len(real), 1, generator=random)
+    between = (share * real + (1 - share) * fake).detach().requires_grad_()
+    (slope,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
+    norm = (unit * slope).norm(dim=1) if safe else (unit * slope).square().sum(1).sqrt()
+    return (norm - 1).square().mean()
+
+
+PENALTIES = ("none", "r1", "r2", "r1+r2", "wgan-gp", "wgan-gp unsafe")

@@ -1,4 +1,4 @@
-"""Generator and Discriminator, one hidden layer each, as small as the collapse allows.
+"""Generator and Discriminator, by default with one hidden layer each, as small as the collapse allows.
 
 Uses torch only. The weights are PyTorch's default ones, drawn from the run's own random generator.
 """
@@ -23,24 +23,54 @@ def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
     return layer
 
 
-class Generator(nn.Module):
-    """Latents (batch, latent) to samples (batch, dimension) in the unit of the data."""
+def layers(inputs: int, hidden: int, outputs: int, depth: int, activation: nn.Module, random: torch.Generator) -> nn.Sequential:
+    """`depth` hidden layers of width `hidden` with `activation` after each, and a linear layer to `outputs`."""
+    widths = [inputs] + depth * [hidden]
+    parts = [part for sizes in zip(widths, widths[1:]) for part in (linear(*sizes, random), activation)]
+    return nn.Sequential(*parts, linear(hidden, outputs, random))
 
-    def __init__(self, latent: int, dimension: int, full_scale: float, hidden: int, random: torch.Generator):
+
+class Generator(nn.Module):
+    """Latents (batch, latent) to samples (batch, dimension) in the unit of the data.
+
+    bounded: no sample leaves +-2 full scales; a tanh bends the output there, and leaves small values as they are.
+    """
+
+    def __init__(
+        self, latent: int, dimension: int, full_scale: float, hidden: int, random: torch.Generator,
+        depth: int = 1, bounded: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.full_scale = full_scale
-        self.layers = nn.Sequential(linear(latent, hidden, random), nn.ReLU(), linear(hidden, dimension, random))
+        self.full_scale, self.bounded = full_scale, bounded
+        self.layers = layers(latent, hidden, dimension, depth, nn.ReLU(), random)
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        return self.full_scale * self.layers(z)
+        output = self.layers(z)
+        if self.bounded:
+            output = 2 * torch.tanh(output / 2)
+        return self.full_scale * output
 
 
 class Discriminator(nn.Module):
-    """Samples (batch, dimension) to logits (batch,): positive means "looks real"."""
+    """Samples (batch, dimension) to logits (batch,): positive means "looks real".
 
-    def __init__(self, dimension: int, hidden: int, random: torch.Generator):
+    unit      what the samples are divided by before D reads them: 1 reads raw units, the full scale normalised ones
+    spectral  divide each layer's weight by its largest singular value (torch's own; source: arXiv 1802.05957)
+    """
+
+    def __init__(
+        self, dimension: int, hidden: int, random: torch.Generator,
+        depth: int = 1, unit: float = 1.0, spectral: bool = False,
+    ):  # fmt: skip
         super().__init__()
-        self.layers = nn.Sequential(linear(dimension, hidden, random), nn.LeakyReLU(0.2), linear(hidden, 1, random))
+        self.unit = unit
+        self.layers = layers(dimension, hidden, 1, depth, nn.LeakyReLU(0.2), random)
+        if spectral:
+            # torch starts its power iteration from the global random state, which this project never touches.
+            with torch.random.fork_rng(devices=[]):
+                torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
+                for layer in self.layers[::2]:
+                    nn.utils.parametrizations.spectral_norm(layer)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
-        return self.layers(x).squeeze(1)
+        return self.layers(x if self.unit == 1 else x / self.unit).squeeze(1)

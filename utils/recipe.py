@@ -7,23 +7,37 @@ from __future__ import annotations
 
 import math
 import numbers
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from utils.data import DATA_SETS
-from utils.losses import LOSSES
+from utils.losses import LOSSES, PENALTIES
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """One setting of the GAN; the default is the main recipe of the series.
+    """One setting of the GAN; the default is the main recipe of the series, which has none of the fixes.
 
-    lr                  Adam's learning rate, the same for both networks
+    lr                  Adam's learning rate, of G and (times d_rate) of D
     data                "pulses", "digits", "ring" or "grid"
-    loss                "matlab" (the naive log of a sigmoid) or "logits"
+    loss                "matlab" (the naive log of a sigmoid), "logits" or another name in losses.LOSSES
     batch               real samples an iteration, and as many generated ones
-    latent              standard normal numbers that G starts from
-    hidden_g, hidden_d  width of the hidden layer of G and of D
+    latent              random numbers that G starts from
+    hidden_g, hidden_d  width of the hidden layers of G and of D
     beta1, beta2        Adam's decay rates
+    layers              hidden layers in each network
+    normalise           D reads samples divided by the instrument's full scale, instead of raw units
+    prior               the latent's distribution: "normal", or the bounded "uniform" of the same variance
+    bounded             G's output stays within two full scales
+    penalty, gamma      on D's slope in the units D reads: a name in losses.PENALTIES, and its weight
+    spectral            spectral norm on D's layers
+    smoothing           one-sided label smoothing: D is told that real samples are real with weight 1 - smoothing
+    flips               share of the real labels that are flipped at random each iteration, as in MATLAB's example
+    noise               sd of the noise added to all that D reads, in full scales
+    clip                largest norm of each network's gradient; 0 clips nothing
+    d_rate              D's learning rate as a multiple of G's (two time scales, arXiv 1706.08500)
+    ema                 decay an iteration of the running average of G's weights that draws the samples; 0 averages nothing
+    warmup              iterations over which the rates rise to lr
+    anneal              iteration at which the rates, falling evenly, have reached 0; 0 never lets them fall
 
     Raises ValueError or TypeError, in one sentence, for a value no run can have.
     """
@@ -37,21 +51,82 @@ class Recipe:
     hidden_d: int = 2048
     beta1: float = 0.5
     beta2: float = 0.999
+    layers: int = 1
+    normalise: bool = False
+    prior: str = "normal"
+    bounded: bool = False
+    penalty: str = "none"
+    gamma: float = 1.0
+    spectral: bool = False
+    smoothing: float = 0.0
+    flips: float = 0.0
+    noise: float = 0.0
+    clip: float = 0.0
+    d_rate: float = 1.0
+    ema: float = 0.0
+    warmup: int = 0
+    anneal: int = 0
 
     def __post_init__(self):
-        number("lr", self.lr)
-        if not (math.isfinite(self.lr) and self.lr > 0):
-            raise ValueError(f"lr must be a finite number above 0, not {self.lr!r}")
-        for name, known in (("data", DATA_SETS), ("loss", LOSSES)):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+        for name in ("lr", "d_rate"):
+            _positive(name, getattr(self, name))
+        known = {"data": DATA_SETS, "loss": LOSSES, "prior": PRIORS, "penalty": PENALTIES}
+        for name, names in known.items():
+            if getattr(self, name) not in names:
+                raise ValueError(f"{name} must be one of {', '.join(names)}, not {getattr(self, name)!r}")
         whole("batch", self.batch, at_least=2)
-        for name in ("latent", "hidden_g", "hidden_d"):
+        for name in ("latent", "hidden_g", "hidden_d", "layers"):
             whole(name, getattr(self, name), at_least=1)
-        for name in ("beta1", "beta2"):
+        for name in ("warmup", "anneal"):
+            whole(name, getattr(self, name), at_least=0)
+        for name in ("normalise", "bounded", "spectral"):
+            if not isinstance(getattr(self, name), bool):
+                raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
+        for name in ("gamma", "noise", "clip"):
+            _positive(name, getattr(self, name), or_zero=True)
+        for name in ("beta1", "beta2", "smoothing", "flips", "ema"):
             number(name, getattr(self, name))
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
+
+    @property
+    def changes(self) -> dict:
+        """{field: value} of all that differs from the main recipe."""
+        return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) != field.default}
+
+
+PRIORS = ("normal", "uniform")
+
+# One change of the recipe each: what the lab's menu offers and what the fix matrix measures.
+FIXES = {
+    "no fix": {},
+    "logits loss": {"loss": "logits"},
+    "BCELoss": {"loss": "bce"},
+    "log(. + 1e-8)": {"loss": "epsilon"},
+    "clamped score": {"loss": "clamp"},
+    "LSGAN": {"loss": "lsgan"},
+    "hinge": {"loss": "hinge"},
+    "WGAN": {"loss": "wgan"},
+    "WGAN-GP": {"loss": "wgan", "penalty": "wgan-gp", "gamma": 10.0},
+    "relativistic": {"loss": "relativistic"},
+    "normalised units": {"normalise": True},
+    "bounded latent": {"prior": "uniform"},
+    "bounded output": {"bounded": True},
+    "R1": {"penalty": "r1"},
+    "R2": {"penalty": "r2"},
+    "R1 and R2": {"penalty": "r1+r2"},
+    "spectral norm": {"spectral": True},
+    "label smoothing": {"smoothing": 0.1},
+    "label flips": {"flips": 0.35},
+    "instance noise": {"noise": 0.1},
+    "gradient clipping": {"clip": 1.0},
+    "slower D": {"d_rate": 0.25},
+    "faster D": {"d_rate": 4.0},
+    "averaged G": {"ema": 0.999},
+    "warm-up": {"warmup": 1000},
+    "beta1 = 0": {"beta1": 0.0},
+    "wider latent": {"latent": 16},
+}
 
 
 def rate_text(lr: float) -> str:
@@ -74,3 +149,9 @@ def whole(name: str, value, at_least: int) -> None:
         raise ValueError(f"{name} must be at least {at_least}, not {value!r}")
     if value >= 2**63:
         raise ValueError(f"{name} must be below 2**63, not {value!r}")
+
+
+def _positive(name: str, value, or_zero: bool = False) -> None:
+    number(name, value)
+    if not (math.isfinite(value) and (value > 0 or (or_zero and value == 0))):
+        raise ValueError(f"{name} must be a finite number {'of at least' if or_zero else 'above'} 0, not {value!r}")

@@ -1,19 +1,22 @@
 """Many runs side by side: one run a process, on this machine (joblib) or, by configuration, on a cluster (Dask).
 
-Uses training and trace. To spread a sweep over a Dask cluster, wrap the call, nothing else changes:
+Uses training, trace and metrics. To spread a sweep over a Dask cluster, wrap the call, nothing else changes:
 `with joblib.parallel_config(backend="dask"): sweep(...)`.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
 from tqdm.auto import tqdm
 
+from utils.metrics import measure
 from utils.recipe import Recipe, whole
-from utils.trace import Trace
+from utils.trace import Trace, provenance, replacing
 from utils.training import GAN, train
 
 DATA = Path(__file__).parent.parent / "data"
@@ -73,6 +76,84 @@ def recorded(folder: Path | str) -> list[Trace]:
     return [Trace.load(path) for path in paths]
 
 
+# ---- tables: many runs, one line each
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Runs of one recipe that stand together in a table, with the words they stand under there.
+
+    group and fix say what the recipe is for; seeds is how many, 0, 1, 2 ...; iterations is the cap of each run.
+    """
+
+    group: str
+    fix: str
+    recipe: Recipe
+    seeds: int
+    iterations: int
+
+    def lines(self) -> list[dict]:
+        """What identifies each of the runs in the table."""
+        about = {"group": self.group, "fix": self.fix, "data": self.recipe.data, "lr": self.recipe.lr, "cap": self.iterations}
+        changes = "; ".join(f"{name}={value!r}" for name, value in self.recipe.changes.items())
+        return [about | {"recipe": changes, "seed": seed} for seed in range(self.seeds)]
+
+
+def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int = -1, progress: bool = True) -> list[dict]:
+    """Make the runs that the table at `path` (.csv) lacks, and return the table: one line a run, what metrics.measure says.
+
+    The file is written again after each run, so an interruption costs only the runs under way; a run that is there
+    is not made again. Each line says with what, where and when it was made.
+    """
+    path = Path(path)
+    rows = {_key(row): row for row in table(path)} if path.is_file() else {}
+    wanted = [(line, one) for one in experiments for line in one.lines() if _key(line) not in rows]
+    calls = (joblib.delayed(_measured)(line, one.recipe, one.iterations) for line, one in wanted)
+    for row in _finished(calls, len(wanted), jobs, progress, "generator_unordered"):
+        rows[_key(row)] = row
+        _write(path, rows.values())
+    return list(rows.values())
+
+
+def table(path: Path | str) -> list[dict]:
+    """The lines of a table that tabulate wrote, or of that one of data/: numbers as numbers, None where nothing stands."""
+    path = Path(path) if Path(path).is_file() else DATA / path
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no table at {path}; data/README.md says how to remake it")
+    with open(path, newline="", encoding="utf-8") as file:
+        return [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def _measured(line: dict, recipe: Recipe, iterations: int) -> dict:
+    row, _ = measure(recipe, iterations, line["seed"])
+    return line | row | provenance()
+
+
+def _key(row: dict) -> tuple:
+    return tuple(row[name] for name in ("group", "fix", "data", "lr", "cap", "recipe", "seed"))
+
+
+def _write(path: Path, rows: Iterable[dict]) -> None:
+    rows = sorted(rows, key=_key)
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    with replacing(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+
+
+def _text(value):
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else value
+
+
+def _value(name: str, text: str):
+    if name in ("group", "fix", "data", "recipe", "outcome", "first_broken", *provenance()):
+        return text or None
+    if text in ("", "True", "False"):
+        return {"": None, "True": True, "False": False}[text]
+    return int(text) if text.lstrip("-").isdigit() else float(text)
+
+
 def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at: tuple[int, ...], watch) -> None:
     checkpoint = path.with_suffix(".unfinished")
     trace = train(recipe, iterations, seed, checkpoint=checkpoint, atlas_at=atlas_at, watch=watch, progress=False)
@@ -88,7 +169,7 @@ def _several(recipes: Recipe | Iterable[Recipe]) -> list[Recipe]:
     return [recipes] if isinstance(recipes, Recipe) else list(recipes)
 
 
-def _finished(calls, count: int, jobs: int, progress: bool):
-    """The results in order, with a bar if it takes longer than two seconds."""
-    results = joblib.Parallel(n_jobs=jobs, return_as="generator")(calls)
+def _finished(calls, count: int, jobs: int, progress: bool, order: str = "generator"):
+    """The results as they come, in the order of the calls or of their end, with a bar if it takes longer than two seconds."""
+    results = joblib.Parallel(n_jobs=jobs, return_as=order)(calls)
     return tqdm(results, total=count, delay=2, leave=False, unit=" runs", disable=not progress)

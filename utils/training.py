@@ -5,6 +5,7 @@ Uses everything above it: data, networks, losses, recipe, trace.
 
 from __future__ import annotations
 
+import copy
 import math
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from utils import data
-from utils.losses import LOSSES
+from utils.losses import LOSSES, smoothed, wgan_gp, zero_centred
 from utils.networks import Discriminator, Generator
 from utils.recipe import Recipe, whole
 from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance, replacing
@@ -58,47 +59,103 @@ class GAN:
         self.data = data.load(recipe.data)
         self.loss = LOSSES[recipe.loss]
         self.random = torch.Generator().manual_seed(seed)
-        self.generator = Generator(recipe.latent, self.data.dimension, self.data.full_scale, recipe.hidden_g, self.random)
-        self.discriminator = Discriminator(self.data.dimension, recipe.hidden_d, self.random)
+        size, full_scale = self.data.dimension, self.data.full_scale
+        self.generator = Generator(
+            recipe.latent, size, full_scale, recipe.hidden_g, self.random, recipe.layers, recipe.bounded
+        )  # fmt: skip
+        self.discriminator = Discriminator(
+            size, recipe.hidden_d, self.random, recipe.layers, full_scale if recipe.normalise else 1.0, recipe.spectral
+        )  # fmt: skip
         self.weights_g, self.weights_d = tuple(self.generator.parameters()), tuple(self.discriminator.parameters())
         # fused: the same Adam in one pass over the weights, a tenth of the time of an iteration saved.
-        adam = {"lr": recipe.lr, "betas": (recipe.beta1, recipe.beta2), "fused": True}
-        self.optimiser_g = torch.optim.Adam(self.weights_g, **adam)
-        self.optimiser_d = torch.optim.Adam(self.weights_d, **adam)
+        adam = {"betas": (recipe.beta1, recipe.beta2), "fused": True}
+        self.optimiser_g = torch.optim.Adam(self.weights_g, lr=recipe.lr, **adam)
+        self.optimiser_d = torch.optim.Adam(self.weights_d, lr=recipe.lr * recipe.d_rate, **adam)
+        self._lr = recipe.lr
+        # The running average of G's weights draws the samples, but never plays.
+        self.averaged = copy.deepcopy(self.generator).requires_grad_(False) if recipe.ema else self.generator
 
     @property
     def lr(self) -> float:
-        """The learning rate in force, of both networks; setting it takes effect at the next update."""
-        return self.optimiser_g.param_groups[0]["lr"]
+        """The learning rate in force, G's, before warm-up and annealing; setting it takes effect at the next update."""
+        return self._lr
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        for optimiser in (self.optimiser_g, self.optimiser_d):
-            optimiser.param_groups[0]["lr"] = lr
+        self._lr = lr
+        self._set_rates()
+
+    def _set_rates(self) -> None:
+        recipe, share = self.recipe, 1.0
+        if recipe.warmup:
+            share *= min(1.0, self.iteration / recipe.warmup)
+        if recipe.anneal:
+            share *= max(0.0, 1 - self.iteration / recipe.anneal)
+        self.optimiser_g.param_groups[0]["lr"] = share * self._lr
+        self.optimiser_d.param_groups[0]["lr"] = share * self._lr * recipe.d_rate
+
+    def latents(self, count: int, random: torch.Generator) -> torch.Tensor:
+        """`count` latents (count, latent) drawn from the recipe's prior."""
+        if self.recipe.prior == "normal":
+            return torch.randn(count, self.recipe.latent, generator=random)
+        return math.sqrt(3) * (2 * torch.rand(count, self.recipe.latent, generator=random) - 1)  # variance 1 too
 
     def forward(self) -> Step:
         """Draw a batch and latents, and compute logits and losses: one forward pass serves both networks."""
-        samples, batch = self.data.samples, self.recipe.batch
-        real = samples[torch.randint(len(samples), (batch,), generator=self.random)]
-        z = torch.randn(batch, self.recipe.latent, generator=self.random)
+        samples, recipe = self.data.samples, self.recipe
+        real = samples[torch.randint(len(samples), (recipe.batch,), generator=self.random)]
+        z = self.latents(recipe.batch, self.random)
         fake = self.generator(z)
-        real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
-        loss_d, loss_g = self.loss(real_logits, fake_logits)
+        shown_real, shown_fake = real, fake
+        if recipe.noise:
+            shown_real, shown_fake = self._noisy(real), self._noisy(fake)
+        if recipe.penalty in ("r1", "r1+r2"):
+            shown_real = shown_real.detach().requires_grad_()
+        real_logits, fake_logits = self.discriminator(shown_real), self.discriminator(shown_fake)
+        loss_d, loss_g = self._losses(real_logits, fake_logits)
+        loss_d = self._penalised(loss_d, shown_real, shown_fake, real_logits, fake_logits)
         self.iteration += 1
         row = _row(z, real_logits.detach(), fake_logits.detach(), loss_d.detach(), loss_g.detach())
         return Step(row, z, real, fake, real_logits, fake_logits, loss_d, loss_g)
 
+    def _noisy(self, samples: torch.Tensor) -> torch.Tensor:
+        return samples + self.recipe.noise * self.data.full_scale * torch.randn(samples.shape, generator=self.random)
+
+    def _losses(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        if self.recipe.flips:
+            flipped = torch.rand(len(real_logits), generator=self.random) < self.recipe.flips
+            return self.loss(real_logits, fake_logits, flipped)
+        if self.recipe.smoothing:
+            return smoothed(self.loss, real_logits, fake_logits, self.recipe.smoothing)
+        return self.loss(real_logits, fake_logits)
+
+    def _penalised(self, loss_d, real, fake, real_logits, fake_logits) -> torch.Tensor:
+        """D's loss with the recipe's penalty on D's slope."""
+        penalty, gamma, unit = self.recipe.penalty, self.recipe.gamma, self.discriminator.unit
+        if penalty in ("r1", "r1+r2"):
+            loss_d = loss_d + gamma * zero_centred(real_logits, real, unit)
+        if penalty in ("r2", "r1+r2"):
+            loss_d = loss_d + gamma * zero_centred(fake_logits, fake, unit)
+        if penalty.startswith("wgan-gp"):
+            loss_d = loss_d + gamma * wgan_gp(self.discriminator, real, fake, self.random, unit, penalty == "wgan-gp")
+        return loss_d
+
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
+        if self.recipe.warmup or self.recipe.anneal:
+            self._set_rates()
         # Both gradients are taken before either network moves: a simultaneous update.
         if d:
             gradients_d = torch.autograd.grad(step.loss_d, self.weights_d, retain_graph=g)
         if g:
             gradients_g = torch.autograd.grad(step.loss_g, self.weights_g)
         if d:
-            _apply(self.optimiser_d, self.weights_d, gradients_d)
+            _apply(self.optimiser_d, self.weights_d, gradients_d, self.recipe.clip)
         if g:
-            _apply(self.optimiser_g, self.weights_g, gradients_g)
+            _apply(self.optimiser_g, self.weights_g, gradients_g, self.recipe.clip)
+        if self.averaged is not self.generator:
+            with torch.no_grad():
+                torch._foreach_lerp_(list(self.averaged.parameters()), self.weights_g, 1 - self.recipe.ema)
 
     def step(self) -> Step:
         """One iteration."""
@@ -109,8 +166,18 @@ class GAN:
     @torch.no_grad()
     def sample(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What G draws at latents z (count, latent), and D's logits for it: (count, dimension) and (count,)."""
-        samples = self.generator(z)
-        return samples, self.discriminator(samples)
+        # In training mode, D's spectral norm would take a step of its power iteration.
+        self.discriminator.eval()
+        try:
+            samples = self.generator(z)
+            return samples, self.discriminator(samples)
+        finally:
+            self.discriminator.train()
+
+    @torch.no_grad()
+    def draw(self, count: int, seed: int = 0) -> torch.Tensor:
+        """`count` samples (count, dimension) from G, or from its running average, at latents of their own seed."""
+        return self.averaged(self.latents(count, torch.Generator().manual_seed(seed)))
 
     def atlas(self, direction: torch.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
         """G's samples (97, dimension) and D's logits (97,) at latents ATLAS_Z times `direction`, a unit vector (latent,).
@@ -132,6 +199,8 @@ class GAN:
             "discriminator": self.discriminator.state_dict(),
             "optimiser_g": self.optimiser_g.state_dict(),
             "optimiser_d": self.optimiser_d.state_dict(),
+            "averaged": self.averaged.state_dict() if self.recipe.ema else {},
+            "lr": self._lr,
             "random": self.random.get_state(),
         }
 
@@ -142,6 +211,9 @@ class GAN:
         self.iteration = state["iteration"]
         for name in ("generator", "discriminator", "optimiser_g", "optimiser_d"):
             getattr(self, name).load_state_dict(state[name])
+        if self.recipe.ema:
+            self.averaged.load_state_dict(state["averaged"])
+        self._lr = state["lr"]
         self.random.set_state(state["random"])
 
 
@@ -156,9 +228,11 @@ def _row(z, real_logits, fake_logits, loss_d, loss_g) -> list[float]:
     return torch.stack([loss_g, loss_d, fake_score, score_d, fake_max, fake_min, real_max, real_min, z_max]).tolist()
 
 
-def _apply(optimiser, weights, gradients) -> None:
+def _apply(optimiser, weights, gradients, clip: float) -> None:
     for weight, gradient in zip(weights, gradients):
         weight.grad = gradient
+    if clip:
+        torch.nn.utils.clip_grad_norm_(weights, clip)
     optimiser.step()
 
 
