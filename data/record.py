@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 
 from utils.hazard import hazard
-from utils.recipe import Recipe, rate_text
+from utils.recipe import FIXES, Recipe, rate_text
 from utils.sweep import Experiment, record, tabulate
 
 FOLDER = Path(__file__).parent
@@ -24,11 +24,20 @@ PLAN = [
 ]
 WITH_HAZARD = [Recipe(lr=1e-4)]  # whose recordings also hold the chance of the collapse, every fourth iteration
 
-# The fix matrix, fixes.csv: (group, fix, recipe, seeds, cap) a line of runs.
+# fixes.csv: what became of each fix at each rate. "naive" changes the main recipe, "cured" the same with the logits loss,
+# normalised units and a latent wide enough for the family of pulses; "bar" is the logits loss alone, for longer.
 RATES = (1e-3, 1e-4, 1e-5)
+CURED = {"loss": "logits", "normalise": True, "latent": 64}
+ON_CURED = [fix for fix in FIXES if not set(FIXES[fix]) <= set(CURED) and FIXES[fix].get("loss") not in ("bce", "epsilon", "clamp")]
+SLOW = ["BCELoss", "log(. + 1e-8)", "clamped score", "LSGAN", "hinge", "WGAN", "relativistic", "normalised units",
+        "bounded latent", "gradient clipping", "label smoothing", "label flips"]  # fmt: skip
 FIX_PLAN = [
     *(Experiment("bar", "logits loss", Recipe(lr=lr, loss="logits"), 20, 20_000) for lr in (1e-3, 1e-4)),
     Experiment("bar", "logits loss", Recipe(lr=1e-5, loss="logits"), 2, 300_000),
+    *(Experiment("naive", fix, Recipe(lr=1e-3, **FIXES[fix]), 5, 3_000) for fix in FIXES),
+    *(Experiment("cured", "no fix", Recipe(lr=lr, **CURED), 3, 4_000) for lr in RATES),
+    *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 3, 4_000) for fix in ON_CURED for lr in RATES),
+    *(Experiment("naive", fix, Recipe(lr=1e-4, **FIXES[fix]), 2, 20_000) for fix in SLOW),
 ]
 
 
