@@ -114,12 +114,13 @@ def wgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> 
 def relativistic(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """RpGAN: D judges pairs, loss_d = mean(softplus(-(D(x) - D(G(z))))), loss_g = mean(softplus(D(x) - D(G(z)))).
 
-    Needs as many real as generated logits. Sources: arXiv 1807.00734; with R1 and R2 it is the game of arXiv 2501.05441.
+    Needs as many real as generated logits. A flipped pair is one that D is told the wrong way round.
+    Sources: arXiv 1807.00734; with R1 and R2 it is the game of arXiv 2501.05441.
     """
-    if flipped is not None:
-        real_logits = torch.where(flipped, -real_logits, real_logits)
-    loss_d = softplus(fake_logits - real_logits).mean()
-    loss_g = softplus(real_logits - fake_logits).mean()
+    lead = real_logits - fake_logits
+    told = lead if flipped is None else torch.where(flipped, -lead, lead)
+    loss_d = softplus(-told).mean()
+    loss_g = softplus(lead).mean()
     return loss_d, loss_g
 
 
@@ -129,23 +130,31 @@ LOSSES = {
 }  # fmt: skip
 
 
-def smoothed(loss, real_logits: torch.Tensor, fake_logits: torch.Tensor, smoothing: float):
+def smoothed(loss, real_logits: torch.Tensor, fake_logits: torch.Tensor, smoothing: float, flipped=None):
     """One-sided label smoothing: D is told that a real sample is real with weight 1 - smoothing. Source: arXiv 1606.03498."""
-    loss_d, loss_g = loss(real_logits, fake_logits)
-    mirrored_d, _ = loss(real_logits, fake_logits, torch.ones_like(real_logits, dtype=torch.bool))
+    others = torch.ones_like(real_logits, dtype=torch.bool) if flipped is None else ~flipped
+    loss_d, loss_g = loss(real_logits, fake_logits, flipped)
+    mirrored_d, _ = loss(real_logits, fake_logits, others)
     return (1 - smoothing) * loss_d + smoothing * mirrored_d, loss_g
 
 
 # ---- penalties on D's slope
 
 
-def zero_centred(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> torch.Tensor:
-    """mean |gradient of D|^2 / 2 at `samples` (batch, dimension), whose graph gave `logits`: R1 at real ones, R2 at fakes.
+def slope(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> torch.Tensor:
+    """D's gradient (batch, dimension) at `samples`, whose graph gave `logits`, with regard to samples / unit.
 
-    The gradient is taken with regard to samples / unit. Sources: arXiv 1801.04406 (R1, R2), 1705.09367.
+    It has a graph itself, so a penalty on it can be differentiated.
     """
-    (slope,) = torch.autograd.grad(logits.sum(), samples, create_graph=True)
-    return (unit * slope).square().sum(1).mean() / 2
+    return unit * torch.autograd.grad(logits.sum(), samples, create_graph=True)[0]
+
+
+def zero_centred(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> torch.Tensor:
+    """mean |slope|^2 / 2 at `samples` (batch, dimension): R1 at real samples, R2 at generated ones.
+
+    Sources: arXiv 1801.04406 (R1, R2), 1705.09367.
+    """
+    return slope(logits, samples, unit).square().sum(1).mean() / 2
 
 
 def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.0, safe: bool = True) -> torch.Tensor:
@@ -156,8 +165,8 @@ def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.
     """
     share = torch.rand(len(real), 1, generator=random)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
-    (slope,) = torch.autograd.grad(discriminator(between).sum(), between, create_graph=True)
-    norm = (unit * slope).norm(dim=1) if safe else (unit * slope).square().sum(1).sqrt()
+    steepness = slope(discriminator(between), between, unit)
+    norm = steepness.norm(dim=1) if safe else steepness.square().sum(1).sqrt()
     return (norm - 1).square().mean()
 
 

@@ -17,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from utils import data
-from utils.losses import LOSSES, smoothed, wgan_gp, zero_centred
+from utils.losses import LOSSES, slope, smoothed, wgan_gp
 from utils.networks import Discriminator, Generator
 from utils.recipe import Recipe, whole
 from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance, replacing
@@ -106,14 +106,18 @@ class GAN:
         real = samples[torch.randint(len(samples), (recipe.batch,), generator=self.random)]
         z = self.latents(recipe.batch, self.random)
         fake = self.generator(z)
-        shown_real, shown_fake = real, fake
-        if recipe.noise:
-            shown_real, shown_fake = self._noisy(real), self._noisy(fake)
-        if recipe.penalty in ("r1", "r1+r2"):
-            shown_real = shown_real.detach().requires_grad_()
-        real_logits, fake_logits = self.discriminator(shown_real), self.discriminator(shown_fake)
-        loss_d, loss_g = self._losses(real_logits, fake_logits)
-        loss_d = self._penalised(loss_d, shown_real, shown_fake, real_logits, fake_logits)
+        shown_real, shown_fake = (self._noisy(real), self._noisy(fake)) if recipe.noise else (real, fake)
+        if recipe.penalty == "none":
+            real_logits, fake_logits = self.discriminator(shown_real), self.discriminator(shown_fake)
+            loss_d, loss_g = self._losses(real_logits, fake_logits)
+        else:
+            # One pass over both halves, so that one more backward pass gives D's slope at all of them.
+            shown = torch.cat([shown_real, shown_fake])
+            shown = shown if shown.requires_grad else shown.requires_grad_()
+            logits = self.discriminator(shown)
+            real_logits, fake_logits = logits.split(recipe.batch)
+            loss_d, loss_g = self._losses(real_logits, fake_logits)
+            loss_d = loss_d + recipe.gamma * self._penalty(shown, logits)
         self.iteration += 1
         row = _row(z, real_logits.detach(), fake_logits.detach(), loss_d.detach(), loss_g.detach())
         return Step(row, z, real, fake, real_logits, fake_logits, loss_d, loss_g)
@@ -122,23 +126,22 @@ class GAN:
         return samples + self.recipe.noise * self.data.full_scale * torch.randn(samples.shape, generator=self.random)
 
     def _losses(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        flipped = None
         if self.recipe.flips:
             flipped = torch.rand(len(real_logits), generator=self.random) < self.recipe.flips
-            return self.loss(real_logits, fake_logits, flipped)
         if self.recipe.smoothing:
-            return smoothed(self.loss, real_logits, fake_logits, self.recipe.smoothing)
-        return self.loss(real_logits, fake_logits)
+            return smoothed(self.loss, real_logits, fake_logits, self.recipe.smoothing, flipped)
+        return self.loss(real_logits, fake_logits, flipped)
 
-    def _penalised(self, loss_d, real, fake, real_logits, fake_logits) -> torch.Tensor:
-        """D's loss with the recipe's penalty on D's slope."""
-        penalty, gamma, unit = self.recipe.penalty, self.recipe.gamma, self.discriminator.unit
-        if penalty in ("r1", "r1+r2"):
-            loss_d = loss_d + gamma * zero_centred(real_logits, real, unit)
-        if penalty in ("r2", "r1+r2"):
-            loss_d = loss_d + gamma * zero_centred(fake_logits, fake, unit)
-        if penalty.startswith("wgan-gp"):
-            loss_d = loss_d + gamma * wgan_gp(self.discriminator, real, fake, self.random, unit, penalty == "wgan-gp")
-        return loss_d
+    def _penalty(self, shown: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
+        """The recipe's penalty on D's slope; `shown` (2 batch, dimension) are the real, then the generated samples."""
+        unit, real = self.discriminator.unit, self.recipe.batch
+        if self.recipe.penalty.startswith("wgan-gp"):
+            safe = self.recipe.penalty == "wgan-gp"
+            return wgan_gp(self.discriminator, shown[:real], shown[real:], self.random, unit, safe)
+        squares = slope(logits, shown, unit).square().sum(1) / 2
+        r1, r2 = squares[:real].mean(), squares[real:].mean()
+        return {"r1": r1, "r2": r2, "r1+r2": r1 + r2}[self.recipe.penalty]
 
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
@@ -166,11 +169,16 @@ class GAN:
     @torch.no_grad()
     def sample(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What G draws at latents z (count, latent), and D's logits for it: (count, dimension) and (count,)."""
+        samples = self.generator(z)
+        return samples, self.judge(samples)
+
+    @torch.no_grad()
+    def judge(self, samples: torch.Tensor) -> torch.Tensor:
+        """D's logits (count,) for samples (count, dimension); nothing is changed."""
         # In training mode, D's spectral norm would take a step of its power iteration.
         self.discriminator.eval()
         try:
-            samples = self.generator(z)
-            return samples, self.discriminator(samples)
+            return self.discriminator(samples)
         finally:
             self.discriminator.train()
 
