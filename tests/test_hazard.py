@@ -42,10 +42,10 @@ def test_the_weight_of_an_interval_is_that_of_the_normal_distribution():
     assert inside == pytest.approx(math.erf(1.23 / math.sqrt(2)), abs=1e-9)
 
 
-def line(slope, batch=64, latent=1):
+def line(slope, batch=64, latent=1, prior="normal"):
     """A GAN whose logit is slope times z."""
     sample = lambda z: (z, slope * z[:, 0])  # noqa: E731
-    return SimpleNamespace(recipe=SimpleNamespace(latent=latent, batch=batch), sample=sample)
+    return SimpleNamespace(recipe=SimpleNamespace(latent=latent, batch=batch, prior=prior), sample=sample)
 
 
 def test_the_hazard_of_a_straight_line_is_known():
@@ -58,9 +58,11 @@ def test_the_hazard_of_a_straight_line_is_known():
     assert math.isnan(hazard(line(math.nan)))
 
 
-def test_the_hazard_needs_a_latent_of_one_number():
+def test_the_hazard_needs_a_latent_of_one_normal_number():
     with pytest.raises(ValueError, match="latent"):
         hazard(line(1.0, latent=2))
+    with pytest.raises(ValueError, match="this prior is .uniform."):
+        hazard(line(1.0, prior="uniform"))
 
 
 def test_the_hazard_agrees_with_drawing_many_batches():

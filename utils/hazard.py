@@ -55,6 +55,8 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
     """
     if not hasattr(gan, "sample"):
         raise TypeError(f"the hazard is that of a GAN, not of {gan!r}")
+    if gan.recipe.prior != "normal":
+        raise ValueError(f"the hazard is an integral over a normal latent; this prior is {gan.recipe.prior!r}")
     if gan.recipe.latent != 1:
         raise ValueError(f"the hazard is an integral over one latent number; this latent is {gan.recipe.latent} wide")
     lowest, highest = cliff or cliffs(torch.float32)

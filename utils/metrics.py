@@ -158,9 +158,8 @@ def signal(gan: GAN, count: int = 1000) -> np.ndarray:
     About 1 in a healthy game; exactly 0 where a clamp or a rounded sigmoid has cut the gradient off.
     """
     random = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        fake = gan.discriminator(gan.generator(gan.latents(count, random)))
-        real = gan.discriminator(gan.data.samples[torch.randint(len(gan.data.samples), (count,), generator=random)])
+    _, fake = gan.sample(gan.latents(count, random))
+    real = gan.judge(gan.data.samples[torch.randint(len(gan.data.samples), (count,), generator=random)])
     fake.requires_grad_()
     _, loss_g = gan.loss(real, fake)
     (pull,) = torch.autograd.grad(loss_g, fake)
@@ -197,6 +196,9 @@ def measure(recipe: Recipe, iterations: int, seed: int = 0) -> tuple[dict, Trace
     """
     gan, start = GAN(recipe, seed), time.thread_time()
     trace = train(gan, iterations, progress=False)
+    # An interrupt ends train() early without a word; a run cut short is no measurement.
+    if trace.nan_at is None and trace.iterations < iterations:
+        raise KeyboardInterrupt
     cpu_ms = 1000 * (time.thread_time() - start) / trace.iterations
     row = {
         "data": recipe.data, "lr": recipe.lr, "seed": seed, "iterations": trace.iterations,

@@ -68,7 +68,7 @@ class Discriminator(nn.Module):
         if spectral:
             # torch starts its power iteration from the global random state, which this project never touches.
             with torch.random.fork_rng(devices=[]):
-                torch.manual_seed(int(torch.randint(2**62, (), generator=random)))
+                torch.default_generator.manual_seed(int(torch.randint(2**62, (), generator=random)))  # no GPU's
                 for layer in self.layers[::2]:
                     nn.utils.parametrizations.spectral_norm(layer)
 

@@ -72,7 +72,7 @@ class Recipe:
             _positive(name, getattr(self, name))
         known = {"data": DATA_SETS, "loss": LOSSES, "prior": PRIORS, "penalty": PENALTIES}
         for name, names in known.items():
-            if getattr(self, name) not in names:
+            if getattr(self, name) not in tuple(names):  # a tuple, so that a list is refused in words too
                 raise ValueError(f"{name} must be one of {', '.join(names)}, not {getattr(self, name)!r}")
         whole("batch", self.batch, at_least=2)
         for name in ("latent", "hidden_g", "hidden_d", "layers"):

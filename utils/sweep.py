@@ -112,7 +112,7 @@ def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int =
     for row in _finished(calls, len(wanted), jobs, progress, "generator_unordered"):
         rows[_key(row)] = row
         _write(path, rows.values())
-    return list(rows.values())
+    return table(path) if rows else []
 
 
 def table(path: Path | str) -> list[dict]:
@@ -139,15 +139,18 @@ def _write(path: Path, rows: Iterable[dict]) -> None:
     with replacing(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
-        writer.writerows({name: _text(value) for name, value in row.items()} for row in rows)
+        writer.writerows({name: _text(name, value) for name, value in row.items()} for row in rows)
 
 
-def _text(value):
-    return "" if value is None else f"{value:.5g}" if isinstance(value, float) else value
+def _text(name: str, value):
+    # The rate identifies a run, so it is kept to the last digit; of what was measured, five are plenty.
+    return "" if value is None else f"{value:.5g}" if isinstance(value, float) and name != "lr" else value
 
 
 def _value(name: str, text: str):
-    if name in ("group", "fix", "data", "recipe", "outcome", "first_broken", *provenance()):
+    if name in ("group", "fix", "data", "recipe"):
+        return text  # "" is the recipe without a change
+    if name in ("outcome", "first_broken", *provenance()):
         return text or None
     if text in ("", "True", "False"):
         return {"": None, "True": True, "False": False}[text]
