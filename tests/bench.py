@@ -1,10 +1,12 @@
-"""`make bench`: what recording costs, train() against a plain loop of the same arithmetic, A B A B in one process."""
+"""`make bench`: what recording costs, and what the guard costs, each against a plain loop, A B A B in one process."""
 
 import time
+import warnings
 
 import numpy as np
 import torch
 
+from utils.autopsy import guard
 from utils.losses import matlab
 from utils.training import GAN, Recipe, train
 
@@ -29,17 +31,39 @@ def recording(iterations: int) -> None:
     train(Recipe(lr=1e-5), iterations, progress=False)
 
 
+def stepping(iterations: int) -> None:
+    gan = GAN(Recipe(loss="logits"))
+    for _ in range(iterations):
+        gan.step()
+
+
+def guarded(iterations: int) -> None:
+    gan = GAN(Recipe(loss="logits"))
+    for _ in guard(range(iterations), gan.generator, gan.discriminator, gan.optimiser_g, gan.optimiser_d):
+        gan.step()
+
+
+def anomaly(iterations: int) -> None:
+    with torch.autograd.detect_anomaly():
+        stepping(iterations)
+
+
 def seconds(function, iterations: int) -> float:
     start = time.perf_counter()
     function(iterations)
     return time.perf_counter() - start
 
 
-def ratio(rounds: int = 15, iterations: int = 150) -> float:
-    """Median over A B rounds of (train with recording) / (plain loop)."""
-    seconds(plain, 50), seconds(recording, 50)
-    return float(np.median([seconds(recording, iterations) / seconds(plain, iterations) for _ in range(rounds)]))
+def ratio(function, base, rounds: int = 15, iterations: int = 150) -> str:
+    """Of function's time to base's: the median over A B rounds, and the quartiles."""
+    seconds(base, 50), seconds(function, 50)
+    ratios = [seconds(function, iterations) / seconds(base, iterations) for _ in range(rounds)]
+    low, median, high = np.quantile(ratios, [0.25, 0.5, 0.75])
+    return f"{median:.3f} ({low:.3f} to {high:.3f})"
 
 
 if __name__ == "__main__":
-    print(f"train() with recording / plain loop: {ratio():.3f} (bar: 1.10)")
+    print(f"train() with recording / plain loop: {ratio(recording, plain)} (bar: 1.10)")
+    print(f"guard() around the loop / plain loop: {ratio(guarded, stepping)} (bar: 1.10)")
+    warnings.simplefilter("ignore")  # detect_anomaly says that it is slow
+    print(f"detect_anomaly around the loop / plain loop: {ratio(anomaly, stepping, rounds=5)}")

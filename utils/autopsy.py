@@ -9,6 +9,7 @@ the tracer sees every tensor operation; and the weight that broke is followed ba
 from __future__ import annotations
 
 import ast
+import ctypes
 import html
 import linecache
 import math
@@ -146,7 +147,7 @@ class FlightRecorder:
         # A GradScaler meets infinite gradients on purpose and skips them.
         self.check_gradients = not any(isinstance(thing, torch.amp.GradScaler) for thing in self.others)
         self.ring: deque[_Snapshot] = deque()
-        self.keep, self.spare = keep, None
+        self.keep, self.spare, self.numpy = keep, None, (None, None)
 
     @property
     def nbytes(self) -> int:
@@ -156,26 +157,21 @@ class FlightRecorder:
 
     def capture(self) -> bool:
         """Copy the present state; True if it is finite. One that is not is not kept."""
-        watched, gradients = [*self.weights, *self.buffers], []
-        for optimiser in self.optimisers:
-            for entry in optimiser.state.values():
-                watched += [value for value in entry.values() if isinstance(value, torch.Tensor)]
+        states = [value for one in self.optimisers for entry in one.state.values() for value in entry.values()]
+        watched = [*self.weights, *self.buffers, *(one for one in states if isinstance(one, torch.Tensor))]
         owners = [weight for weight in self.weights if weight.grad is not None and not weight.grad.is_sparse]
         gradients = [weight.grad for weight in owners]
         if not self.check_gradients:
             loose, checked = [*self.masks, *gradients], watched
         else:
             loose, checked = self.masks, [*watched, *gradients]
+        if self.spare is None or not self.spare.fits(checked, loose):
+            self.spare = _Snapshot(checked, loose)
         snapshot = self.spare
-        if snapshot is None or not snapshot.fits(checked, loose):
-            snapshot = _Snapshot(checked, loose)
         finite = snapshot.copy(checked, loose)
-        self.spare = snapshot
         if finite:
             snapshot.owners = owners
-            snapshot.entries = [
-                {weight: dict(entry) for weight, entry in one.state.items()} for one in self.optimisers
-            ]
+            snapshot.entries = [{weight: dict(entry) for weight, entry in one.state.items()} for one in self.optimisers]
             snapshot.settings = [
                 [{key: value for key, value in group.items() if key != "params"} for group in one.param_groups]
                 for one in self.optimisers
@@ -213,7 +209,17 @@ class FlightRecorder:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
         ours = [one.get_state() for one in self.generators]
-        return [random.getstate(), np.random.get_state(), torch.get_rng_state(), cuda, ours]
+        return [random.getstate(), self._numpy_state(), torch.get_rng_state(), cuda, ours]
+
+    def _numpy_state(self):
+        """np.random.get_state(), which takes 60 microseconds, made anew only if the generator's memory has changed."""
+        generator, (memory, state) = np.random.get_bit_generator(), self.numpy
+        if not isinstance(generator, np.random.MT19937):  # 624 numbers of 4 bytes and a position
+            return np.random.get_state()
+        now = ctypes.string_at(generator.ctypes.state_address, 625 * 4)
+        if now != memory or state[3]:  # normal numbers are made in pairs: the second one waits elsewhere
+            self.numpy = now, np.random.get_state()
+        return self.numpy[1]
 
     def set_random_state(self, state: list) -> None:
         """Go back to a random_state()."""
@@ -301,6 +307,8 @@ def _finite(tensor: torch.Tensor) -> bool:
 
 def _clone(batch):
     """The same batch in memory of its own, so that a loop that changes its batch cannot change ours."""
+    if isinstance(batch, int):  # of guard(range(n), ...): no tree to walk
+        return batch
     copy = {torch.Tensor: lambda one: one.detach().clone(), np.ndarray: lambda one: one.copy()}
     return tree_map(lambda one: next((how(one) for kind, how in copy.items() if isinstance(one, kind)), one), batch)
 
