@@ -167,7 +167,7 @@ for axes, which, title in zip(picture.subplots(1, 2), (0, 1), ("slope of D's los
     axes.set_yscale("symlog", linthresh=1)
     axes.set(title=title, xlabel="logit of a generated sample (real ones at 0)", ylim=(-60, 60))
     axes.set_yticks([-40, -10, -1, 0, 1, 10, 40], ["-40", "-10", "-1", "0", "1", "10", "40"])
-picture.axes[1].legend(fontsize=8, loc="lower right")
+picture.axes[0].legend(fontsize=8, loc="lower right")
 picture
 
 # %% [markdown]
