@@ -68,7 +68,7 @@ listing("loss | D's loss | G's loss | D's loss finite? | push on the loudest fak
 #
 # ## Saved for one iteration. Saved for the game?
 #
-# From the same brink, 200 iterations on under each loss. `alive` (in `utils/metrics.py`) asks what a loss curve cannot show: does G still get a gradient? It draws 1,000 fresh
+# From the same brink, 150 iterations on under each loss. `alive` (in `utils/metrics.py`) asks what a loss curve cannot show: does G still get a gradient? It draws 1,000 fresh
 # samples and looks how strongly G's loss pulls at the logit of each. **Predict:** which of the finite ones are alive at the end?
 
 # %%
@@ -79,7 +79,7 @@ for name, loss in LOSSES.items():
     recorder.rewind()
     recorder.set_random_state(brink)
     gan.loss = loss
-    trace = train(gan, iterations=200, progress=False)
+    trace = train(gan, iterations=150, progress=False)
     state = "**NaN**" if trace.nan_at else "alive" if alive(gan) else "**dead**"
     pulled = "-" if trace.nan_at else f"{(signal(gan) > 1e-6).mean():.0%}"
     lines.append(f"{name} | {trace.loss_d[-1]:.3f} | {trace.loss_g[-1]:.3f} | {trace.score_g[-1]:.3f} | {pulled} | {state}")
@@ -189,7 +189,7 @@ gans, traces = {}, {}
 for loss, seed in (("logits", 0), ("bce", 0), ("bce", 1), ("epsilon", 0)):
     name = f"{loss}, seed {seed}"
     gans[name] = GAN(Recipe(lr=1e-3, loss=loss), seed=seed)
-    traces[name] = train(gans[name], 400, watch={"pulled": pulled}, watch_every=10, atlas_at=range(1, 101))
+    traces[name] = train(gans[name], 300, watch={"pulled": pulled}, watch_every=10, atlas_at=range(1, 101))
     print(traces[name])
 
 # %%
