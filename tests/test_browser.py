@@ -167,6 +167,19 @@ def test_the_lab_in_a_browser(browser, server):
     button("Reset").click()
     expect(status).to_contain_text("ready")
 
+    # A fix from the menu: no cliff to speak of, and the table names it.
+    fix = page.get_by_label("Fix", exact=True).first
+    fix.select_option("logits loss")
+    button("Start").click()
+    expect(status).to_contain_text("running")
+    expect(status).not_to_contain_text("cliffs")
+    page.screenshot(path=ARTEFACTS / "fix.png")
+    button("Pause").click()
+    expect(status).to_contain_text("paused")
+    fix.select_option("no fix")
+    expect(status).to_contain_text("ready")
+    expect(page.get_by_role("cell", name="logits loss").first).to_be_visible()
+
     # The slider by keyboard: from 1e-3, twenty steps of a twentieth of a decade down.
     handle = page.get_by_role("slider").first
     handle.focus()

@@ -11,8 +11,8 @@ import torch
 
 from utils import lab as module
 from utils.hazard import cliffs
-from utils.lab import Lab, Recorded, Run, rarity, zigzag
-from utils.recipe import Recipe
+from utils.lab import Lab, Recorded, Run, View, blame, rarity, zigzag
+from utils.recipe import FIXES, Recipe
 from utils.sweep import record
 from utils.trace import QUANTITIES
 from utils.training import GAN, train
@@ -193,7 +193,7 @@ def test_only_d_moves_d_alone_and_only_g_moves_g_alone(new):
 @pytest.mark.parametrize("data", ["digits", "ring", "grid"])
 def test_every_data_set_and_loss_has_a_picture(new, data):
     lab = new(SLOW)
-    lab.loss.value, lab.data.value = "logits", data
+    lab.fix.value, lab.data.value = "logits loss", data
     lab.one()
     assert lab.run.gan.recipe.data == data and lab.run.gan.recipe.loss == "logits"
     assert bytes(lab.image.value).startswith(b"\x89PNG")
@@ -204,6 +204,73 @@ def test_a_wide_latent_and_the_logits_loss(new):
     for _ in range(3):
         lab.one()
     assert bytes(lab.image.value).startswith(b"\x89PNG")
+
+
+def test_the_menu_has_every_fix_and_applies_it_to_the_labs_own_recipe(new, monkeypatch):
+    base = {"lr": 1e-5, "latent": 3, "loss": "hinge", "hidden_g": 32, "hidden_d": 32}
+    lab = new(Recipe(**base))
+    assert lab.fix.options == tuple(FIXES) and lab.fix.description == "Fix"
+    assert lab.run.gan.recipe == lab.recipe  # no fix
+    monkeypatch.setattr(Lab, "_show", lambda *_: None)  # a figure of each would take half a minute
+    monkeypatch.setattr(module, "View", lambda recipe: None)
+    lab.batch.value = 32
+    for fix in FIXES:
+        lab.fix.value = fix
+        assert lab.run.gan.recipe == Recipe(**base | {"batch": 32} | FIXES[fix])
+        lab.run.advance(lab.lr, True)
+        assert np.isfinite(lab.run.picture().fake).all() and not lab.run.broken
+
+
+def test_the_table_names_the_fix_and_what_is_finite_but_dead_is_called_dead(new):
+    lab = new(Recipe(lr=1e-3), iterations=100)
+    lab.start()
+    lab.join()
+    assert lab.outcomes[-1][2] == "no fix"
+    lab.fix.value = "BCELoss"
+    lab.start()
+    lab.join()
+    assert not lab.run.broken and "Finite but dead: G gets no gradient. Stopped at the cap" in lab.status.value
+    lab.fix.value = "logits loss"
+    lab.start()
+    lab.join()
+    assert not lab.run.broken and "Stopped at the cap" in lab.status.value and "dead" not in lab.status.value
+    lab.reset()
+    assert [line[2::4] for line in lab.outcomes[1:]] == [("BCELoss", "none by 100, but dead"), ("logits loss", "none by 100")]
+    assert "<th style='padding:2px 14px'>fix</th>" in lab.table.value and ">BCELoss</td>" in lab.table.value
+
+
+def test_the_cliff_is_shown_only_where_a_log_can_overflow():
+    assert [View(Recipe(loss=loss)).cliff for loss in ("matlab", "logits", "bce")] == [True, False, False]
+
+
+def test_the_rate_in_force_is_the_one_a_warm_up_leaves(new):
+    lab = new(Recipe(lr=1e-3, warmup=1000))
+    lab.one()
+    assert "rate in force 1e-6" in lab.status.value and "<b>1e-3</b>" in lab.rate_label.value
+
+
+def test_the_pictures_of_an_averaged_g_are_those_of_the_average(new):
+    lab = new(Recipe(lr=1e-3, loss="logits", ema=0.9))
+    for _ in range(5):
+        lab.one()
+    fake, step = lab.run.picture().fake, lab.run.shown[0]
+    assert fake.shape == step.fake.shape and not np.allclose(fake, step.fake.detach().numpy())
+    assert lab.view.axes["fake"].get_title() == "averaged G"
+
+
+def test_a_bounded_latent_is_shown_within_its_bound():
+    view = View(Recipe(prior="uniform"))
+    assert view.axes["atlas"].get_xlim() == view.axes["along"].get_xlim() == pytest.approx((-(3**0.5), 3**0.5))
+    assert rarity(torch.tensor([1.7]), "uniform") == "z = 1.70, of at most 1.73"
+
+
+def test_a_flipped_or_smoothed_real_sample_can_be_the_one_to_blame():
+    real, fake, z = torch.zeros(4), torch.zeros(4), torch.zeros(4, 1)
+    real[2] = 20
+    for fix in ({"smoothing": 0.1}, {"flips": 0.35}):
+        assert blame(real, fake, z, Recipe(**fix)).startswith("log(1 - D(x)) of sample 2 is -inf. Its logit is 20.0")
+    words = blame(real, fake, z, Recipe(loss="wgan", penalty="r1"))
+    assert words == "the loss 'wgan' or the penalty 'r1' overflowed at logits from 0 to 20."
 
 
 def test_bad_input_gets_one_sentence():

@@ -24,9 +24,9 @@ from PIL import Image
 
 from utils import data
 from utils.hazard import cliffs
-from utils.losses import LOSSES
+from utils.metrics import alive
 from utils.plots import ATLAS_COLOURS, DISCRIMINATOR_COLOUR, GENERATOR_COLOUR
-from utils.recipe import Recipe, rate_text, whole
+from utils.recipe import FIXES, Recipe, rate_text, whole
 from utils.sweep import DATA, recorded
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 from utils.training import GAN
@@ -96,9 +96,10 @@ class Run:
             worst = step.z[step.fake_logits.argmax()]
             # With a wider latent the atlas is a slice: along the draw with the largest logit.
             direction = None if len(worst) == 1 else worst / worst.norm()
-            self.shown = step, gan.atlas(direction)
+            drawn = gan.averaged(step.z) if gan.recipe.ema else step.fake
+            self.shown = step, gan.atlas(direction), drawn.detach().numpy()
         if self.broken:
-            words = blame(step.real_logits.detach(), step.fake_logits.detach(), step.z, gan.recipe.loss)
+            words = blame(step.real_logits.detach(), step.fake_logits.detach(), step.z, gan.recipe)
             self.verdict = f"NaN at iteration {self.count:,}: {words}"
         gan.update(step, d, g)
 
@@ -109,13 +110,13 @@ class Run:
         if self.shown is None:
             samples = self.gan.data.samples[:12].numpy()
             return Picture(0, curves, samples, samples[:0], None, self.gan.atlas())
-        step, atlas = self.shown
+        step, atlas, fake = self.shown
         logits, z = step.fake_logits.detach().numpy(), step.z
         z = (z[:, 0] if z.shape[1] == 1 else z.norm(dim=1)).numpy()
-        fake, nan_at = step.fake.detach().numpy(), self.count if self.broken else None
+        nan_at = self.count if self.broken else None
         return Picture(
             self.count, curves, step.real.numpy(), fake, int(logits.argmax()), atlas,
-            z, logits, step.real_logits.detach().numpy(), nan_at, rarity(step.z[logits.argmax()]),
+            z, logits, step.real_logits.detach().numpy(), nan_at, rarity(step.z[logits.argmax()], self.gan.recipe.prior),
         )  # fmt: skip
 
 
@@ -130,7 +131,7 @@ def zigzag(x: np.ndarray, low: np.ndarray, high: np.ndarray, buckets: int = 200)
     return np.repeat(x[ends], 2), pairs.ravel()
 
 
-def blame(real: torch.Tensor, fake: torch.Tensor, z: torch.Tensor, loss: str) -> str:
+def blame(real: torch.Tensor, fake: torch.Tensor, z: torch.Tensor, recipe: Recipe) -> str:
     """Which term of which sample made this loss not finite, in words, computed from D's logits for a batch, each (batch,).
 
     z are the latents (batch, latent) of the generated samples.
@@ -139,14 +140,17 @@ def blame(real: torch.Tensor, fake: torch.Tensor, z: torch.Tensor, loss: str) ->
         if not logits.isfinite().all():
             sample = int((~logits.isfinite()).float().argmax())
             return f"D's logit for {name} sample {sample} is {logits[sample]:g}: the weights themselves overflowed."
-    if loss != "matlab":
+    penalty = "" if recipe.penalty == "none" else f" or the penalty {recipe.penalty!r}"
+    if recipe.loss != "matlab":
         lowest, highest = torch.cat([real, fake]).aminmax()
-        return f"the loss {loss!r} overflowed at logits from {lowest:.3g} to {highest:.3g}."
+        return f"the loss {recipe.loss!r}{penalty} overflowed at logits from {lowest:.3g} to {highest:.3g}."
     terms = {
         "log(1 - D(G(z)))": (torch.log(1 - torch.sigmoid(fake)), fake, 1),
         "log D(G(z))": (torch.log(torch.sigmoid(fake)), fake, -1),
         "log D(x)": (torch.log(torch.sigmoid(real)), real, -1),
     }
+    if recipe.smoothing or recipe.flips:  # D is also told that real samples are generated
+        terms["log(1 - D(x))"] = (torch.log(1 - torch.sigmoid(real)), real, 1)
     for term, (values, logits, sign) in terms.items():
         broken = ~values.isfinite()
         if broken.any():
@@ -158,17 +162,19 @@ def blame(real: torch.Tensor, fake: torch.Tensor, z: torch.Tensor, loss: str) ->
             if int(broken.sum()) > 1:
                 words += f" The same happened to {int(broken.sum())} of the {len(values)} samples."
             if logits is fake:
-                words += f" Its latent is {rarity(z[sample])}."
+                words += f" Its latent is {rarity(z[sample], recipe.prior)}."
             return words
-    return "no single term is infinite: their sum overflowed."
+    return f"no single term is infinite: their sum{penalty} overflowed."
 
 
-def rarity(z: torch.Tensor) -> str:
-    """How rare a latent (latent,) is: how often a normal draw is at least that far out."""
+def rarity(z: torch.Tensor, prior: str = "normal") -> str:
+    """How rare a latent (latent,) is: how often a normal draw is at least that far out; of a bounded one, its bound."""
     length = float(z.double().norm())
     # the chi distribution; for a single number it is the two-sided tail of the normal one
     tail = float(torch.special.gammaincc(torch.tensor(len(z) / 2).double(), torch.tensor(length**2 / 2).double()))
     name = f"z = {float(z[0]):.2f}" if len(z) == 1 else f"|z| = {length:.2f}"
+    if prior == "uniform":
+        return f"{name}, of at most {math.sqrt(3 * len(z)):.2f}"
     return f"{name}, {f'1 draw in {1 / tail:,.0f}' if tail < 0.1 else f'1 draw in {1 / tail:.1f}'} is as far out"
 
 
@@ -192,14 +198,14 @@ def recorded_picture(trace: Trace, iteration: int) -> Picture:
         picture.z = z[:, 0] if z.shape[1] == 1 else np.linalg.norm(z, axis=1)
         picture.logits, picture.real_logits = trace.last_batch["fake_logits"], trace.last_batch["real_logits"]
         picture.nan_at = trace.nan_at
-        picture.rare = rarity(torch.from_numpy(z[picture.logits.argmax()]))
+        picture.rare = rarity(torch.from_numpy(z[picture.logits.argmax()]), trace.recipe.prior)
     return picture
 
 
 def recorded_verdict(trace: Trace) -> str:
     """What blame() says of the last batch of a recorded run."""
     batch = {name: torch.from_numpy(array) for name, array in trace.last_batch.items()}
-    words = blame(batch["real_logits"], batch["fake_logits"], batch["z"], trace.recipe.loss)
+    words = blame(batch["real_logits"], batch["fake_logits"], batch["z"], trace.recipe)
     return f"NaN at iteration {trace.nan_at:,}: {words}"
 
 
@@ -219,9 +225,11 @@ STYLE = {  # quantity: (axes, colour, line style, name)
 class View:
     """The figure. What stands still is drawn once and kept as pixels; a frame redraws only what moves."""
 
-    def __init__(self, dataset: data.DataSet, loss: str, span: int = 16):
-        self.dataset, self.cliff, self.span, self.background = dataset, loss == "matlab", span, None
-        self.reach = 2 * dataset.full_scale
+    def __init__(self, recipe: Recipe, span: int = 16):
+        self.recipe, self.dataset, self.span, self.background = recipe, data.load(recipe.data), span, None
+        self.cliff = recipe.loss == "matlab"  # the only loss with a log that can overflow
+        self.reach = 2 * self.dataset.full_scale
+        self.widest = 6.0 if recipe.prior == "normal" else min(6.0, math.sqrt(3 * recipe.latent))  # the latents shown
         self.figure = Figure(figsize=(11, 5.2), dpi=120)
         self.canvas = FigureCanvasAgg(self.figure)
         left = self.figure.add_gridspec(3, 1, left=0.06, right=0.375, top=0.94, bottom=0.1, hspace=0.34)
@@ -250,7 +258,12 @@ class View:
         self.nan = [self.axes[n].axvline(0, color="k", ls=":", lw=2, animated=True) for n in ("loss", "score", "logit")]
         self.nan_text = self.axes["loss"].text(0, 60, "", ha="right", va="top", size=13, weight="bold", animated=True)
         self.axes["loss"].set(ylabel="loss", yscale="log", ylim=(0.001, 100))
-        self.axes["loss"].set_yticks([0.01, 1, 100], ["0.01", "1", "100"])
+        ticks = (0.01, 1, 100)
+        if self.recipe.loss in ("lsgan", "hinge", "wgan"):  # no logarithms: they pass 0 and grow as fast as the logits
+            self.axes["loss"].set_yscale("symlog", linthresh=1)
+            self.axes["loss"].set_ylim(-1e4, 1e4)
+            ticks = (-100, 0, 100)
+        self.axes["loss"].set_yticks(ticks, [f"{tick:g}" for tick in ticks])
         self.axes["loss"].set_yticks([], minor=True)
         self.axes["score"].set(ylabel="score", ylim=(-0.03, 1.03), yticks=(0, 0.5, 1))
         self.axes["logit"].set(ylabel="logit", xlabel="iteration")
@@ -262,7 +275,8 @@ class View:
 
     def _samples(self) -> None:
         self.drawn = {}
-        for name, colour, title in (("real", GREY, "real"), ("fake", BLUE, "generated")):
+        generated = "averaged G" if self.recipe.ema else "generated"
+        for name, colour, title in (("real", GREY, "real"), ("fake", BLUE, generated)):
             axes = self.axes[name]
             axes.set_title(title, size=13, color=colour, weight="bold")
             if self.dataset.name == "digits":
@@ -283,13 +297,15 @@ class View:
             np.zeros((self.dataset.dimension, len(ATLAS_Z))), aspect="auto", origin="lower", cmap=ATLAS_COLOURS, vmin=-reach,
             vmax=reach, extent=(-6, 6, 0, 1), animated=True,
         )  # fmt: skip
-        atlas.set_title(f"all that G can draw (±{reach:g} {self.dataset.unit})", size=11, weight="bold")
-        atlas.set(ylabel="time" if self.dataset.name == "pulses" else "pixel", xticklabels=[], yticks=[])
+        title = "all that G can draw" if self.recipe.latent == 1 else "one slice of G"
+        atlas.set_title(f"{title} (±{reach:g} {self.dataset.unit})", size=11, weight="bold")
+        limits = -self.widest, self.widest
+        atlas.set(ylabel="time" if self.dataset.name == "pulses" else "pixel", xlim=limits, xticklabels=[], yticks=[])
         (self.curve,) = along.plot([], [], color="k", lw=1.5, animated=True)
         (self.dots,) = along.plot([], [], "o", color=BLUE, ms=5, alpha=0.7, animated=True)
         (self.fatal,) = along.plot([], [], "o", ms=15, mfc="none", mec=ORANGE, mew=3, animated=True)
         self.fatal_text = along.text(0, 0, "", size=13, weight="bold", ha="center", va="bottom", animated=True)
-        along.set(xlim=(-6, 6), xlabel="latent z", ylabel="D's logit")
+        along.set(xlim=limits, xlabel="latent z", ylabel="D's logit")
         self.bars = [gauge.plot([], [], color=c, lw=9, solid_capstyle="butt", animated=True)[0] for c in (BLUE, GREY)]
         gauge.set(xlim=(-0.6, 1.6), xticks=(-0.1, 1.1), xticklabels=("gen.", "real"), yticklabels=[])
         for axes in (self.axes["logit"], along, gauge):
@@ -302,8 +318,8 @@ class View:
                 for cliff in (LOWEST, HIGHEST):
                     axes.axhline(cliff, color=ORANGE, ls=(0, (6, 2)), lw=1.5)
         if self.cliff:
-            along.text(-5.9, HIGHEST * 1.35, f"cliff {HIGHEST:.2f}", color=ORANGE, size=11, weight="bold")
-            along.text(-5.9, LOWEST * 0.92, f"cliff {LOWEST:.0f}", color=ORANGE, size=11, weight="bold")
+            along.text(-0.98 * self.widest, HIGHEST * 1.35, f"cliff {HIGHEST:.2f}", color=ORANGE, size=11, weight="bold")
+            along.text(-0.98 * self.widest, LOWEST * 0.92, f"cliff {LOWEST:.0f}", color=ORANGE, size=11, weight="bold")
         gauge.set_yticklabels([])
 
     def png(self, picture: Picture) -> bytes:
@@ -358,7 +374,8 @@ class View:
         self.fatal.set_data(([], []) if worst is None else ([picture.z[worst]], [picture.logits[worst]]))
         self.fatal_text.set_text("" if worst is None else picture.rare.replace(", ", "\n").removesuffix(" is as far out"))
         if worst is not None:
-            self.fatal_text.set_position((np.clip(picture.z[worst], -3.2, 3.2), min(picture.logits[worst] * 1.5, 90)))
+            inside = 0.53 * self.widest
+            self.fatal_text.set_position((np.clip(picture.z[worst], -inside, inside), min(picture.logits[worst] * 1.5, 90)))
 
     def _fill_samples(self, name: str, samples: np.ndarray, loudest: int | None) -> None:
         artists, dimension = self.drawn[name], self.dataset.dimension
@@ -390,7 +407,7 @@ class View:
 class Lab(widgets.VBox):
     """The learning-rate lab as one widget: put `Lab()` on the last line of a cell.
 
-    recipe       what the controls show at the start; `latent`, widths and betas stay as they are in it
+    recipe       what the controls show at the start, and what the chosen fix is applied to: all else stays as it is there
     seed         of the first run
     iterations   Start runs no longer than this ...
     minutes      ... and for no longer than this
@@ -438,12 +455,13 @@ class Lab(widgets.VBox):
         )  # fmt: skip
         self.rate_label = widgets.HTML()
         self.data = widgets.Dropdown(options=list(data.DATA_SETS), value=self.recipe.data, description="Data")
-        self.loss = widgets.Dropdown(options=list(LOSSES), value=self.recipe.loss, description="Loss")
+        self.fix = widgets.Dropdown(options=list(FIXES), description="Fix")
         self.batch = widgets.BoundedIntText(self.recipe.batch, min=2, max=1024, description="Batch")
         self.seed = widgets.BoundedIntText(seed, min=0, max=10**6, description="Seed")
-        for widget in (self.data, self.loss, self.batch, self.seed):
+        for widget in (self.data, self.fix, self.batch, self.seed):
             widget.layout, widget.style.description_width = narrow, "45px"
             widget.observe(self.reset, "value")
+        self.fix.layout, self.fix.style.description_width = widgets.Layout(width="190px"), "25px"
         self.guess = widgets.BoundedIntText(
             0, min=0, max=10**7, description="I predict: NaN at iteration",
             layout=widgets.Layout(width="290px"), style={"description_width": "initial"},
@@ -468,7 +486,7 @@ class Lab(widgets.VBox):
         self._label()
         self.live = widgets.VBox([
             widgets.HBox([self.rate, self.rate_label]),
-            widgets.HBox([self.data, self.loss, self.batch, self.seed, self.guess], layout=wrap),
+            widgets.HBox([self.data, self.fix, self.batch, self.seed, self.guess], layout=wrap),
             widgets.HBox([*self.buttons.values(), self.speed], layout=wrap),
             self.status, self.image, self.table,
         ])  # fmt: skip
@@ -517,11 +535,11 @@ class Lab(widgets.VBox):
         self.pause()
         with self.lock:
             if getattr(self, "run", None) is not None and self.run.count and not self.run.broken:
-                self._keep(f"none by {self.run.count:,}")
-            fields = {"lr": self.lr, "data": self.data.value, "loss": self.loss.value, "batch": self.batch.value}
+                self._keep(f"none by {self.run.count:,}{'' if alive(self.run.gan) else ', but dead'}")
+            fields = {"lr": self.lr, "data": self.data.value, "batch": self.batch.value, **FIXES[self.fix.value]}
             self.run = Run(Recipe(**{**vars(self.recipe), **fields}), self.seed.value)
-            self.view = View(self.run.gan.data, self.loss.value)
-            self.guessed = None
+            self.view = View(self.run.gan.recipe)
+            self.guessed, self.fixed = None, self.fix.value
             self._show()
             self._enable()
 
@@ -589,6 +607,8 @@ class Lab(widgets.VBox):
     def _finished(self, words: str = "") -> None:
         if self.run.broken:
             self._keep(f"{self.run.count:,}")
+        elif not alive(self.run.gan):
+            words = f"Finite but dead: G gets no gradient. {words}"
         self._show(words)
         self._enable()
 
@@ -609,7 +629,8 @@ class Lab(widgets.VBox):
         if draw:
             self.image.value = self.view.png(run.picture())
         state = "running" if going else "ended" if run.broken else "paused" if run.count else "ready"
-        facts = [f"<b>{state}</b>", f"iteration {run.count:,}", f"rate in force {rate_text(run.gan.lr)}"]
+        rate = run.gan.optimiser_g.param_groups[0]["lr"]  # the slider's, times what a warm-up leaves of it
+        facts = [f"<b>{state}</b>", f"iteration {run.count:,}", f"rate in force {rate_text(rate)}"]
         if going and self.speed_text:
             facts.append(self.speed_text)
         if run.count:
@@ -628,8 +649,8 @@ class Lab(widgets.VBox):
         """One line more in the table of predictions."""
         recipe, rates = self.run.gan.recipe, " then ".join(rate_text(lr) for lr in self.run.rates)
         guess = f"{self.guessed:,}" if self.guessed else "none"
-        self.outcomes.append((rates, recipe.data, recipe.loss, recipe.batch, self.run.gan.seed, guess, outcome))
-        head = ("learning rate", "data", "loss", "batch", "seed", "predicted NaN", "NaN at iteration")
+        self.outcomes.append((rates, recipe.data, self.fixed, recipe.batch, self.run.gan.seed, guess, outcome))
+        head = ("learning rate", "data", "fix", "batch", "seed", "predicted NaN", "NaN at iteration")
         cells = "".join(f"<th style='padding:2px 14px'>{name}</th>" for name in head)
         rows = "".join(
             "<tr>" + "".join(f"<td style='padding:2px 14px; text-align:right'>{cell}</td>" for cell in row) + "</tr>"
@@ -676,7 +697,7 @@ class Recorded(widgets.VBox):
             even = np.linspace(1, end, 200).astype(int)
             stops = np.unique(np.concatenate([range(1, 31), range(end - 30, end + 1), trace.atlas["iteration"], even]))
             self.stops = stops[(stops >= 1) & (stops <= end)]
-            self.view = View(data.load(trace.recipe.data), trace.recipe.loss, span=max(int(end * 1.03), 4))
+            self.view = View(trace.recipe, span=max(int(end * 1.03), 4))
             self.view.room(trace.atlas["image"][:, np.abs(ATLAS_Z) <= 2].astype(np.float32))  # once, not while dragging
             self.position.max = len(self.stops) - 1
             self.position.value = min(self.position.value, self.position.max)

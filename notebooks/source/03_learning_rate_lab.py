@@ -72,7 +72,9 @@ plots.atlas(slow, at=(0, -1), cliff=cliffs()[1])
 # %% [markdown]
 # ## Step 3: the same game with another loss
 #
-# In the lab, choose the loss "logits" and press *Start*: the same function, computed without the sigmoid. The cliff lines are gone.
+# In the lab, choose the fix "logits loss" and press *Start*: the same function, computed without the sigmoid. The cliff lines are gone. The menu has more
+# than twenty fixes, each one change of the recipe, and the table of predictions keeps the fix beside the outcome. A run that is still finite when it
+# pauses, but whose generator gets no gradient any more, is called dead.
 #
 # **Predict:** does the run at 1e-3 still end?
 
