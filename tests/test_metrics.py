@@ -1,0 +1,242 @@
+"""The metrics on samples whose answers are known, and what becomes of runs."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from utils import data, metrics
+from utils.losses import LOSSES
+from utils.metrics import alive, floor, measure, mode_quality, outcome, plausible, pulse_quality, ring_down, sliced_wasserstein
+from utils.recipe import FIXES, Recipe
+from utils.training import GAN, train
+
+
+def ringing(amplitude, frequency, phase, decay):
+    """One pulse (1, 64) in mV without noise, its amplitude in full scales."""
+    time = torch.arange(64, dtype=torch.float64) / 64
+    return 20 * amplitude * torch.sin(2 * math.pi * frequency * time + phase)[None] * torch.exp(-decay * time)
+
+
+# ---- pulses
+
+
+@pytest.mark.parametrize("amplitude, frequency, phase, decay", [(0.8, 5.0, 0.3, 1.5), (0.5, 2.3, 4.0, 0.0), (3, 8.8, 1, 3)])
+def test_a_ring_down_without_noise_is_recovered(amplitude, frequency, phase, decay):
+    fit = ring_down(ringing(amplitude, frequency, phase, decay))
+    assert fit.amplitude == pytest.approx([amplitude], rel=1e-4)
+    assert fit.frequency == pytest.approx([frequency], rel=1e-6) and fit.decay == pytest.approx([decay], abs=1e-6)
+    assert fit.residual == pytest.approx([0], abs=1e-4)
+
+
+def test_what_a_fit_leaves_over_is_the_noise():
+    noise = 20 * 0.2 * torch.randn(400, 64, generator=torch.Generator().manual_seed(0))
+    residual = ring_down(ringing(0.8, 5.0, 0.3, 1.5) + noise).residual
+    assert residual.mean() == pytest.approx(0.2 * math.sqrt((64 - 4) / 64), rel=0.02)  # four numbers were fitted
+
+
+def test_real_pulses_are_plausible_and_at_the_noise_floor():
+    found = pulse_quality(data.pulses(2000, seed=77).samples)
+    assert 0.95 <= found["plausible"] <= 0.985  # seven limits, each for at most one of 200, the residual's for one of 100
+    assert found["floors"] == pytest.approx(1, abs=0.25)
+    assert found["amplitude"] < 0.02 and found["frequency"] < 0.25 and found["decay"] < 0.15
+    assert outcome({"nan_at": None, "alive": True, **found}) == "good"
+
+
+def test_louder_and_mixed_pulses_and_plain_noise_are_not_plausible():
+    real, other = (data.pulses(1000, seed=seed).samples for seed in (77, 78))
+    # over the root of two, so that the noise of a mixture is that of one pulse
+    loud, mixed = pulse_quality(3 * real), pulse_quality((real + other) / 2**0.5)
+    assert loud["plausible"] < 0.05 and loud["floors"] > 10
+    assert loud["amplitude"] == pytest.approx(2 * ring_down(real).amplitude.mean(), rel=0.05)
+    assert mixed["plausible"] < 0.5
+    noise = torch.randn(1000, 64, generator=torch.Generator().manual_seed(0))
+    assert plausible(ring_down(8 * noise)).mean() < 0.01
+    assert plausible(ring_down(torch.zeros(3, 64))).mean() == 0
+
+
+def test_one_pulse_over_and_over_is_plausible_but_far_from_the_data():
+    one = data.pulses(500, seed=77).samples
+    one = one[plausible(ring_down(one)).argmax()].repeat(500, 1)
+    found = pulse_quality(one)
+    assert found["plausible"] == 1 and found["floors"] > 3
+    assert outcome({"nan_at": None, "alive": True, **found}) == "poor"
+
+
+def test_the_limits_are_those_of_the_physics_and_a_little_noise():
+    (a_low, a_high), (f_low, f_high), (d_low, d_high), (_, rest) = metrics.limits().values()
+    assert 0.3 < a_low < 0.55 and 0.95 < a_high < 1.4 and 1.8 < f_low < 2.2 and 7.8 < f_high < 8.2
+    assert -1 <= d_low < 0.3 and 2.7 < d_high <= 6 and 0.2 < rest < 0.27
+
+
+def test_samples_with_nan_have_no_quality():
+    pulses, points = torch.zeros(10, 64), torch.zeros(10, 2)
+    pulses[3, 5], points[2, 1] = math.nan, math.inf
+    for found in (pulse_quality(pulses), mode_quality(points, data.load("ring"))):
+        assert len(found) >= 3 and all(math.isnan(value) for value in found.values())
+
+
+def test_the_sliced_distance_of_shifted_samples_is_the_mean_projection_of_the_shift():
+    random = torch.Generator().manual_seed(0)
+    one = torch.randn(500, 3, generator=random)
+    assert sliced_wasserstein(one, one[torch.randperm(500, generator=random)]) == pytest.approx(0, abs=1e-6)
+    # the mean of |cos| over directions in space is 1/2
+    shift = torch.tensor([0.0, 4.0, 0.0])
+    assert sliced_wasserstein(one, one + shift, projections=5000) == pytest.approx(4 / 2, rel=0.02)
+    # and of two samples of shifted Gaussians nearly so
+    other = torch.randn(500, 3, generator=random) + shift
+    assert sliced_wasserstein(one, other, projections=5000) == pytest.approx(4 / 2, rel=0.05)
+    # in one dimension, N(0, 1) and N(0, 3^2): E|2 z|
+    one, other = torch.randn(2, 20_000, 1, generator=random)
+    wide = sliced_wasserstein(one, 3 * other, projections=10)
+    assert wide == pytest.approx(2 * math.sqrt(2 / math.pi), rel=0.03)
+
+
+def test_the_sliced_distance_needs_samples_of_one_shape():
+    with pytest.raises(ValueError, match=r"same shape, not \(4, 2\) and \(5, 2\)"):
+        sliced_wasserstein(torch.zeros(4, 2), torch.zeros(5, 2))
+
+
+def test_the_noise_floor_falls_with_the_root_of_the_count():
+    assert floor(500) / floor(2000) == pytest.approx(2, rel=0.25)
+
+
+# ---- ring and grid
+
+
+@pytest.mark.parametrize("name", ["ring", "grid"])
+def test_real_points_have_all_modes_high_quality_and_even_shares(name):
+    found = mode_quality(data.load(name).samples[:2500], data.load(name))
+    assert found["modes"] == len(data.load(name).centres)
+    assert found["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.006)  # a plane Gaussian within 3 sd
+    assert 0 <= found["reverse_kl"] < 0.02
+    row = {"nan_at": None, "alive": True, "data": name, **found}
+    assert outcome(row) == "good"
+
+
+def test_a_dropped_mode_points_between_modes_and_the_edge_of_a_mode():
+    grid = data.load("grid")
+    found = mode_quality(grid.centres[:24].repeat(10, 1), grid)
+    assert found == {"modes": 24, "high_quality": 1, "reverse_kl": pytest.approx(math.log(25 / 24))}
+    assert outcome({"nan_at": None, "alive": True, "data": "grid", **found}) == "poor"
+    # half of the points far from everything: they count for the nearest mode's share, and for no mode's capture
+    halves = torch.cat([grid.centres, grid.centres + 0.9])
+    assert mode_quality(halves, grid) == {"modes": 25, "high_quality": 0.5, "reverse_kl": pytest.approx(0, abs=1e-12)}
+    edges = grid.centres[:1] + torch.tensor([[2.99 * grid.sd, 0.0], [3.01 * grid.sd, 0.0]])
+    assert mode_quality(edges, grid) == {"modes": 1, "high_quality": 0.5, "reverse_kl": pytest.approx(math.log(25))}
+    assert mode_quality(edges[1:], grid)["modes"] == 0
+
+
+def test_uneven_shares_have_the_divergence_of_the_formula():
+    ring = data.load("ring")
+    counts = torch.tensor([5, 1, 1, 1, 1, 1, 1, 1])
+    share = counts.double() / 12
+    found = mode_quality(ring.centres.repeat_interleave(counts, 0), ring)
+    assert found["reverse_kl"] == pytest.approx((share * (8 * share).log()).sum().item())
+
+
+def test_data_without_modes_are_refused_in_one_sentence():
+    with pytest.raises(ValueError, match="pulses has no modes; ring and grid have"):
+        mode_quality(torch.zeros(4, 64), data.load("pulses"))
+
+
+# ---- any GAN
+
+
+def test_the_signal_is_the_slope_of_the_loss_at_each_sample():
+    gan = GAN(Recipe(loss="logits"))
+    pull = metrics.signal(gan, 300)
+    z = gan.latents(300, torch.Generator().manual_seed(0))
+    assert pull == pytest.approx(torch.sigmoid(-gan.sample(z)[1]).numpy(), rel=1e-5)
+    assert metrics.signal(GAN(Recipe(loss="wgan")), 50) == pytest.approx(np.ones(50))
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_a_mask_dies_where_the_logits_loss_lives_on(seed):
+    found = {}
+    for fix in ("BCELoss", "logits loss"):
+        gan = GAN(Recipe(lr=1e-3, **FIXES[fix]), seed)
+        assert train(gan, 80, progress=False).nan_at is None
+        found[fix] = alive(gan)
+    assert found == {"BCELoss": False, "logits loss": True}
+
+
+def test_a_healthy_run_is_alive_and_one_with_nan_weights_is_not():
+    gan = GAN(Recipe(lr=1e-5))
+    assert alive(gan)
+    train(gan, 20, progress=False)
+    assert alive(gan)
+    with torch.no_grad():
+        gan.weights_d[0][3, 4] = math.nan
+    assert not alive(gan)
+
+
+@pytest.mark.parametrize("shift, expected", [(0, True), (16.0, False), (-60.0, False)])
+def test_alive_asks_for_a_gradient_at_more_than_one_sample_of_a_hundred(shift, expected):
+    gan = GAN(Recipe(loss="bce"))
+    with torch.no_grad():
+        gan.weights_d[-2].mul_(0.001)
+        gan.weights_d[-1].fill_(shift)
+    assert alive(gan) == expected
+    if shift < 0:  # as far down, the same loss computed from the logit pulls with all its strength
+        gan.loss = LOSSES["logits"]
+        assert alive(gan)
+
+
+def test_looking_at_a_gan_changes_nothing():
+    for recipe in (Recipe(data="ring", spectral=True, ema=0.9), Recipe(data="ring")):
+        gan, other = GAN(recipe), GAN(recipe)
+        before = torch.get_rng_state()
+        alive(gan), metrics.quality(gan, 100), gan.draw(10), gan.sample(torch.zeros(3, 1)), gan.atlas()
+        assert torch.equal(before, torch.get_rng_state())
+        for _ in range(3):
+            assert gan.step().row == other.step().row
+
+
+POINTS = {"nan_at": None, "alive": True, "data": "ring", "modes": 8, "high_quality": 0.99}
+PULSES = {"nan_at": None, "alive": True, "data": "pulses", "plausible": 0.95, "floors": 2.0}
+
+
+@pytest.mark.parametrize(
+    "row, expected",
+    [
+        (PULSES, "good"),
+        (PULSES | {"plausible": 0.89}, "poor"),
+        (PULSES | {"floors": 3.1}, "poor"),
+        (PULSES | {"plausible": math.nan, "floors": math.nan}, "poor"),
+        (PULSES | {"alive": False}, "dead"),
+        (PULSES | {"nan_at": 12, "alive": False, "plausible": None}, "NaN"),
+        (POINTS, "good"),
+        (POINTS | {"modes": 7}, "poor"),
+        (POINTS | {"high_quality": 0.94}, "poor"),
+        (POINTS | {"alive": False}, "dead"),
+        (POINTS | {"plausible": None}, "good"),  # as a table with pulses beside it has it
+        ({"nan_at": None, "alive": True, "data": "digits"}, "good"),
+    ],
+)
+def test_the_outcome_of_a_run(row, expected):
+    assert outcome(row) == expected
+
+
+def test_measure_says_what_became_of_a_run():
+    row, trace = measure(Recipe(lr=1e-3), 200)
+    assert row["outcome"] == "NaN" and row["nan_at"] == row["iterations"] == trace.nan_at and row["first_broken"] == "D"
+    assert not row["alive"] and "plausible" not in row and row["fake_max"] == trace.fake_max.max() > 16
+    row, trace = measure(Recipe(lr=1e-5, data="ring", hidden_d=64), 5, seed=3)
+    assert (row["nan_at"], row["alive"], row["outcome"], row["seed"], row["iterations"]) == (None, True, "poor", 3, 5)
+    assert row["score_g"] == pytest.approx(trace.score_g.mean()) and row["cpu_ms"] > 0
+    assert {"modes", "high_quality", "reverse_kl"} <= set(row)
+
+
+def test_a_run_cut_short_is_no_measurement(monkeypatch):
+    forward = GAN.forward
+
+    def interrupted(gan):
+        if gan.iteration == 3:
+            raise KeyboardInterrupt
+        return forward(gan)
+
+    monkeypatch.setattr(GAN, "forward", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        measure(Recipe(data="ring", hidden_d=64), 5)
