@@ -37,7 +37,9 @@ class Recipe:
     d_rate              D's learning rate as a multiple of G's (two time scales, arXiv 1706.08500)
     ema                 decay an iteration of the running average of G's weights that draws the samples; 0 averages nothing
     warmup              iterations over which the rates rise to lr
-    anneal              iteration at which the rates, falling evenly, have reached 0; 0 never lets them fall
+    anneal              iteration at which the rates have reached 0, falling over the second half of the way along a
+                        cosine (arXiv 1608.03983); 0 never lets them fall
+    alternating         G learns from D as D is after its own update, not from the same forward pass
 
     Raises ValueError or TypeError, in one sentence, for a value no run can have.
     """
@@ -66,6 +68,7 @@ class Recipe:
     ema: float = 0.0
     warmup: int = 0
     anneal: int = 0
+    alternating: bool = False
 
     def __post_init__(self):
         for name in ("lr", "d_rate"):
@@ -79,7 +82,7 @@ class Recipe:
             whole(name, getattr(self, name), at_least=1)
         for name in ("warmup", "anneal"):
             whole(name, getattr(self, name), at_least=0)
-        for name in ("normalise", "bounded", "spectral"):
+        for name in ("normalise", "bounded", "spectral", "alternating"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
         for name in ("gamma", "noise", "clip"):
@@ -124,6 +127,7 @@ FIXES = {
     "faster D": {"d_rate": 4.0},
     "averaged G": {"ema": 0.999},
     "warm-up": {"warmup": 1000},
+    "alternating updates": {"alternating": True},
     "beta1 = 0": {"beta1": 0.0},
     "wider latent": {"latent": 16},
 }

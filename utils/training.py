@@ -90,7 +90,7 @@ class GAN:
         if recipe.warmup:
             share *= min(1.0, self.iteration / recipe.warmup)
         if recipe.anneal:
-            share *= max(0.0, 1 - self.iteration / recipe.anneal)
+            share *= (1 + math.cos(math.pi * min(max(2 * self.iteration / recipe.anneal - 1, 0.0), 1.0))) / 2
         self.optimiser_g.param_groups[0]["lr"] = share * self._lr
         self.optimiser_d.param_groups[0]["lr"] = share * self._lr * recipe.d_rate
 
@@ -147,13 +147,17 @@ class GAN:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
         if self.recipe.warmup or self.recipe.anneal:
             self._set_rates()
-        # Both gradients are taken before either network moves: a simultaneous update.
+        alternating = self.recipe.alternating
+        # Both gradients are taken before either network moves, a simultaneous update, unless the recipe alternates.
         if d:
             gradients_d = torch.autograd.grad(step.loss_d, self.weights_d, retain_graph=g)
-        if g:
+        if g and not alternating:
             gradients_g = torch.autograd.grad(step.loss_g, self.weights_g)
         if d:
             _apply(self.optimiser_d, self.weights_d, gradients_d, self.recipe.clip)
+        if g and alternating:
+            _, loss_g = self.loss(self.discriminator(step.real), self.discriminator(step.fake))
+            gradients_g = torch.autograd.grad(loss_g, self.weights_g)
         if g:
             _apply(self.optimiser_g, self.weights_g, gradients_g, self.recipe.clip)
         if self.averaged is not self.generator:
