@@ -54,7 +54,8 @@ def name(recipe: Recipe) -> str:
 
 
 if __name__ == "__main__":
-    names = [name(recipe) for recipe, _, _ in PLAN] + ["fixes"]
+    groups = list(dict.fromkeys(f"fixes/{one.group}" for one in FIX_PLAN))
+    names = [name(recipe) for recipe, _, _ in PLAN] + ["fixes", *groups]
     parser = argparse.ArgumentParser(description="Remake the recorded runs.")
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(names)} (all of them by default)")
     parser.add_argument("--jobs", type=int, default=-1, help="runs at a time (default: one a processor core)")
@@ -69,6 +70,8 @@ if __name__ == "__main__":
                 FOLDER / name(recipe), recipe, range(seeds), cap, jobs=arguments.jobs,
                 atlas_at={0: atlas_iterations(recipe, cap)}, watch=watch,
             )  # fmt: skip
-    if not arguments.names or "fixes" in arguments.names:
-        print(f"fixes: {sum(one.seeds for one in FIX_PLAN)} runs", flush=True)
-        tabulate(FOLDER / "fixes.csv", FIX_PLAN, jobs=arguments.jobs)
+    all_of_it = not arguments.names or "fixes" in arguments.names
+    experiments = [one for one in FIX_PLAN if all_of_it or f"fixes/{one.group}" in arguments.names]
+    if experiments:
+        print(f"fixes: {sum(one.seeds for one in experiments)} runs", flush=True)
+        tabulate(FOLDER / "fixes.csv", experiments, jobs=arguments.jobs)
