@@ -106,7 +106,7 @@ class GAN:
         real = samples[torch.randint(len(samples), (recipe.batch,), generator=self.random)]
         z = self.latents(recipe.batch, self.random)
         fake = self.generator(z)
-        shown_real, shown_fake = (self._noisy(real), self._noisy(fake)) if recipe.noise else (real, fake)
+        shown_real, shown_fake = self._shown(real), self._shown(fake)
         if recipe.penalty == "none":
             real_logits, fake_logits = self.discriminator(shown_real), self.discriminator(shown_fake)
             loss_d, loss_g = self._losses(real_logits, fake_logits)
@@ -122,7 +122,10 @@ class GAN:
         row = _row(z, real_logits.detach(), fake_logits.detach(), loss_d.detach(), loss_g.detach())
         return Step(row, z, real, fake, real_logits, fake_logits, loss_d, loss_g)
 
-    def _noisy(self, samples: torch.Tensor) -> torch.Tensor:
+    def _shown(self, samples: torch.Tensor) -> torch.Tensor:
+        """What D reads of `samples`: themselves, or with the recipe's noise."""
+        if not self.recipe.noise:
+            return samples
         return samples + self.recipe.noise * self.data.full_scale * torch.randn(samples.shape, generator=self.random)
 
     def _losses(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
@@ -156,7 +159,7 @@ class GAN:
         if d:
             _apply(self.optimiser_d, self.weights_d, gradients_d, self.recipe.clip)
         if g and alternating:
-            _, loss_g = self.loss(self.discriminator(step.real), self.discriminator(step.fake))
+            _, loss_g = self.loss(self.discriminator(self._shown(step.real)), self.discriminator(self._shown(step.fake)))
             gradients_g = torch.autograd.grad(loss_g, self.weights_g)
         if g:
             _apply(self.optimiser_g, self.weights_g, gradients_g, self.recipe.clip)
