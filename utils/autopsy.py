@@ -1,9 +1,10 @@
 """The autopsy of a NaN: a flight recorder, a replay of the fatal iteration under a tracer, a verdict; guard() for any loop.
 
 Uses hazard (whose names can be imported from here too), losses and training. How it works, in four steps: the recorder copies
-weights, gradients and optimiser state after every iteration and looks whether they are finite; if they are not, it
-puts the copy of one iteration earlier back, random state included; the same lines run again on the same batch, while
-the tracer sees every tensor operation; and the weight that broke is followed back to the operation it came from.
+weights, gradients and optimiser state after every few iterations and looks whether they are finite; if they are not, it
+puts the last copy back, random state included, and the iterations since then run again one by one until one breaks; that
+one runs once more on the same batch, while the tracer sees every tensor operation; and the weight that broke is followed
+back to the operation it came from.
 """
 
 from __future__ import annotations
@@ -146,6 +147,11 @@ class FlightRecorder:
         self.masks = [one for one in buffers if not _finite(one)]
         # A GradScaler meets infinite gradients on purpose and skips them.
         self.check_gradients = not any(isinstance(thing, torch.amp.GradScaler) for thing in self.others)
+        # The last number of each network, mostly of the bias of its output, which a NaN reaches first.
+        last = [list(one.parameters())[-1:] for one in self.modules]
+        last += [one.param_groups[-1]["params"][-1:] for one in self.optimisers]
+        last = {id(weight): weight.detach() for weights in last for weight in weights if weight.numel()}
+        self.probes = [weight[(-1,) * weight.dim()] for weight in last.values()]
         self.ring: deque[_Snapshot] = deque()
         self.keep, self.spare, self.numpy = keep, None, (None, None)
 
@@ -181,6 +187,10 @@ class FlightRecorder:
             self.ring.append(snapshot)
             self.spare = self.ring.popleft() if len(self.ring) > self.keep else None
         return finite
+
+    def glance(self) -> bool:
+        """Does a look at one number of each network find nothing? It costs next to nothing, and only capture() is sure."""
+        return all(math.isfinite(abs(number.item())) for number in self.probes)
 
     @torch.no_grad()
     def rewind(self, back: int = 0) -> None:
@@ -291,7 +301,8 @@ def _layout(checked, loose) -> tuple:
 
 def _parts(thing) -> list:
     if isinstance(thing, GAN):
-        return [thing.generator, thing.discriminator, thing.optimiser_g, thing.optimiser_d, thing.random]
+        average = [] if thing.averaged is thing.generator else [thing.averaged]
+        return [thing.generator, thing.discriminator, *average, thing.optimiser_g, thing.optimiser_d, thing.random]
     if isinstance(thing, torch.Generator) or (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
         return [thing]
     raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {type(thing).__name__}")
@@ -554,7 +565,8 @@ class guard:
                 included), and raise Collapse
                 "skip": put the last good state back, warn, and go on with the next batch (`.skipped` lists them)
                 "stop": like "raise", but only end the loop (`.verdict` says why)
-    every       iterations between two copies; with more than 1, up to that many run again before the verdict
+    every       iterations between two copies, by default 4, but 1 with "skip". If more than 1, up to every - 1 more bodies
+                run after the NaN, and those since the last copy run once more, to find the fatal one and the state before it
     keep        how many copies are kept, for `.recorder.rewind(back)`
 
     The body runs again as it stands: what it appends or prints, it appends or prints twice. What it draws must come
@@ -562,9 +574,11 @@ class guard:
     Raises ValueError or TypeError for an argument that no loop can have.
     """
 
-    def __init__(self, iterable: Iterable, *objects, policy: str = "raise", keep: int = 1, every: int = 1):
+    def __init__(self, iterable: Iterable, *objects, policy: str = "raise", keep: int = 1, every: int | None = None):
         if policy not in ("raise", "skip", "stop"):
             raise ValueError(f"policy must be raise, skip or stop, not {policy!r}")
+        if every is None:  # where the loop goes on, nothing healthy should have run twice
+            every = 1 if policy == "skip" else 4
         whole("every", every, at_least=1)
         self.iterable, self.policy, self.every = iterable, policy, every
         self.recorder = FlightRecorder(*objects, keep=keep)
@@ -587,35 +601,43 @@ class guard:
         for iteration, batch in enumerate(self.iterable, 1):
             window.append((iteration, _clone(batch), self.recorder.random_state()))
             yield batch
-            if iteration % self.every == 0 and (yield from self._look(window)):
+            # Most NaNs show at a glance. The next body might not survive them: BCELoss raises, on a GPU past all repair.
+            if (len(window) == self.every or not self.recorder.glance()) and (yield from self._look(window)):
                 return
-        if window:
-            yield from self._look(window)
+        yield from self._look(window)
 
     def _look(self, window: list) -> Iterator:
         """Is all well after this window of iterations? If not, do what the policy says; True ends the loop."""
-        if self.recorder.capture():
-            window.clear()
-            return False
-        self.recorder.rewind()
-        if self.policy == "skip":
-            self.skipped += [iteration for iteration, _, _ in window]
-            warnings.warn(f"skipped iteration {window[-1][0]}: it left numbers that are not finite", stacklevel=3)
-            window.clear()
-            return False
-        for fatal, batch, state in window:  # noqa: B007, the last one is what counts
-            self.recorder.set_random_state(state)
-            with Tracer(self.recorder.modules, batch) as tracer:
-                yield batch
-            damage = self.recorder.damage()
-            if damage:
-                break
-        self.verdict = tracer.verdict(fatal, damage)
-        self.recorder.rewind()
-        self.recorder.set_random_state(window[0][2])
-        if self.policy == "raise":
-            raise Collapse(self.verdict)
-        return True
+        while window and not self.recorder.capture():
+            after = self.recorder.random_state()
+            self.recorder.rewind()
+            for number, (fatal, batch, state) in enumerate(window, 1):  # noqa: B007, the last one is what counts
+                self.recorder.set_random_state(state)
+                if number == len(window):
+                    break  # all before it were healthy, so it is this one
+                yield _clone(batch)
+                if not self.recorder.capture():
+                    self.recorder.rewind()
+                    break
+            if self.policy != "skip":
+                self.recorder.set_random_state(state)
+                with Tracer(self.recorder.modules, batch) as tracer:
+                    yield batch
+                self.verdict = tracer.verdict(fatal, self.recorder.damage())
+                self.recorder.rewind()
+                self.recorder.set_random_state(state)
+                if self.policy == "raise":
+                    raise Collapse(self.verdict)
+                return True
+            self.skipped.append(fatal)
+            warnings.warn(f"skipped iteration {fatal}: it left numbers that are not finite", stacklevel=3)
+            del window[:number]
+            self.recorder.set_random_state(after)
+            for _, batch, state in window:  # what came after the fatal one ran in vain
+                self.recorder.set_random_state(state)
+                yield _clone(batch)
+        window.clear()
+        return False
 
 
 def autopsy(gan: GAN, iterations: int) -> Verdict | None:
