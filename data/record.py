@@ -30,12 +30,18 @@ RATES = (1e-3, 1e-4, 1e-5)
 CURED = {"loss": "logits", "normalise": True, "latent": 64}
 MASKS = ["BCELoss", "log(. + 1e-8)", "clamped score"]
 ON_CURED = [fix for fix in FIXES if fix not in ("logits loss", "normalised units", "wider latent", *MASKS)]
-SLOW = [*MASKS, "LSGAN", "relativistic", "normalised units", "bounded latent", "gradient clipping", "label flips"]
+SLOW = [*MASKS, "LSGAN", "relativistic", "normalised units", "bounded latent", "gradient clipping"]
+# What the series recommends: found by trying, on seed 0 at 1e-3; the recorded runs are all seeds from 0 on.
+RECOMMENDED = {
+    "loss": "relativistic", "penalty": "r1", "gamma": 0.1, "alternating": True, "normalise": True, "latent": 4,
+    "layers": 3, "hidden_g": 128, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000,
+}  # fmt: skip
 FIX_PLAN = [
+    *(Experiment("recommended", "recommended", Recipe(lr=lr, **RECOMMENDED), 10, 20_000) for lr in RATES),
     *(Experiment("bar", "logits loss", Recipe(lr=lr, loss="logits"), 20, 20_000) for lr in (1e-3, 1e-4)),
     Experiment("bar", "logits loss", Recipe(lr=1e-5, loss="logits"), 2, 300_000),
     *(Experiment("naive", fix, Recipe(lr=1e-3, **FIXES[fix]), 5, 2_000) for fix in FIXES),
-    *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 2, 3_000) for fix in ON_CURED for lr in RATES),
+    *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 2, 3_000) for fix in ON_CURED for lr in RATES[:2]),
     *(Experiment("naive", fix, Recipe(lr=1e-4, **FIXES[fix]), 2, 20_000) for fix in SLOW),
 ]
 
