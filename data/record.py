@@ -36,6 +36,10 @@ RECOMMENDED = {
     "loss": "relativistic", "penalty": "r1", "gamma": 0.1, "alternating": True, "normalise": True, "latent": 4,
     "layers": 3, "hidden_g": 128, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000,
 }  # fmt: skip
+# The same game on ring and grid: the benchmark of notebook 07.
+POINTS = {**RECOMMENDED, "latent": 2, "gamma": 0.02, "batch": 256}
+PLAIN = {**POINTS, "loss": "logits", "penalty": "none", "alternating": False, "beta1": 0.5, "beta2": 0.999, "ema": 0.0}
+LENGTH = {"ring": 14_000, "grid": 12_000}
 FIX_PLAN = [
     *(Experiment("recommended", "recommended", Recipe(lr=lr, **RECOMMENDED), 10, 20_000) for lr in RATES),
     *(Experiment("bar", "logits loss", Recipe(lr=lr, loss="logits"), 20, 20_000) for lr in (1e-3, 1e-4)),
@@ -43,6 +47,11 @@ FIX_PLAN = [
     *(Experiment("naive", fix, Recipe(lr=1e-3, **FIXES[fix]), 5, 2_000) for fix in FIXES),
     *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 2, 3_000) for fix in ON_CURED for lr in RATES[:2]),
     *(Experiment("naive", fix, Recipe(lr=1e-4, **FIXES[fix]), 2, 20_000) for fix in SLOW),
+    *(
+        Experiment("benchmark", fix, Recipe(lr=1e-3, data=data, **{**changes, "anneal": LENGTH[data]}), 10, LENGTH[data])
+        for fix, changes in (("recommended", POINTS), ("plain GAN", PLAIN))
+        for data in LENGTH
+    ),
 ]
 
 

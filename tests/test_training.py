@@ -441,3 +441,12 @@ def test_recording_saves_each_run_keeps_what_is_there_and_goes_on_after_an_inter
 def test_a_folder_without_recordings_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="there are no recorded runs in"):
         recorded(tmp_path)
+
+
+def test_a_state_put_into_another_gan_is_a_copy():
+    one, other = GAN(Recipe(lr=1e-4), seed=0), GAN(Recipe(lr=1e-4), seed=0)
+    for _ in range(3):
+        one.step()
+    other.load_state(one.state())
+    rows = [one.step().row for _ in range(3)]
+    assert [other.step().row for _ in range(3)] == rows

@@ -225,7 +225,8 @@ class GAN:
             raise ValueError(f"that state belongs to {Recipe(**state['recipe'])} with seed {state['seed']}, not to this run")
         self.iteration = state["iteration"]
         for name in ("generator", "discriminator", "optimiser_g", "optimiser_d"):
-            getattr(self, name).load_state_dict(state[name])
+            # a copy: an optimiser would go on writing into the tensors that it is given
+            getattr(self, name).load_state_dict(copy.deepcopy(state[name]))
         if self.recipe.ema:
             self.averaged.load_state_dict(state["averaged"])
         self._lr = state["lr"]
