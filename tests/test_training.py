@@ -450,3 +450,16 @@ def test_a_state_put_into_another_gan_is_a_copy():
     other.load_state(one.state())
     rows = [one.step().row for _ in range(3)]
     assert [other.step().row for _ in range(3)] == rows
+
+
+def test_grain_is_white_noise_on_gs_output_with_a_strength_that_is_learned():
+    gan = GAN(Recipe(latent=2, hidden_g=16, hidden_d=16, loss="logits", normalise=True, lr=1e-3, grain=True))
+    z = gan.latents(1000, torch.Generator().manual_seed(0))
+    assert z.shape == (1000, 2 + 64)
+    still = torch.cat([z[:, :2], torch.zeros(1000, 64)], 1)
+    with torch.no_grad():
+        noise = gan.generator(z) - gan.generator(still)
+    assert torch.allclose(noise, 0.1 * gan.data.full_scale * z[:, 2:], atol=1e-4)
+    before = gan.generator.grain.detach().clone()
+    assert train(gan, 20).nan_at is None
+    assert not torch.equal(before, gan.generator.grain) and gan.atlas()[0].shape == (97, 64)

@@ -57,8 +57,9 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
         raise TypeError(f"the hazard is that of a GAN, not of {gan!r}")
     if gan.recipe.prior != "normal":
         raise ValueError(f"the hazard is an integral over a normal latent; this prior is {gan.recipe.prior!r}")
-    if gan.recipe.latent != 1:
-        raise ValueError(f"the hazard is an integral over one latent number; this latent is {gan.recipe.latent} wide")
+    if gan.recipe.latent != 1 or gan.recipe.grain:
+        width = "as wide as its noise" if gan.recipe.grain else f"{gan.recipe.latent} wide"
+        raise ValueError(f"the hazard is an integral over one latent number; this latent is {width}")
     lowest, highest = cliff or cliffs(torch.float32)
     z = torch.linspace(-reach, reach, points)
     logit = gan.sample(z[:, None])[1].double().numpy()

@@ -297,7 +297,7 @@ class View:
             np.zeros((self.dataset.dimension, len(ATLAS_Z))), aspect="auto", origin="lower", cmap=ATLAS_COLOURS, vmin=-reach,
             vmax=reach, extent=(-6, 6, 0, 1), animated=True,
         )  # fmt: skip
-        title = "all that G can draw" if self.recipe.latent == 1 else "one slice of G"
+        title = "all that G can draw" if self.recipe.latent == 1 and not self.recipe.grain else "one slice of G"
         atlas.set_title(f"{title} (±{reach:g} {self.dataset.unit})", size=11, weight="bold")
         limits = -self.widest, self.widest
         atlas.set(ylabel="time" if self.dataset.name == "pulses" else "pixel", xlim=limits, xticklabels=[], yticks=[])

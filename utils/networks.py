@@ -33,19 +33,26 @@ def layers(inputs: int, hidden: int, outputs: int, depth: int, activation: nn.Mo
 class Generator(nn.Module):
     """Latents (batch, latent) to samples (batch, dimension) in the unit of the data.
 
-    bounded: no sample leaves +-2 full scales; a tanh bends the output there, and leaves small values as they are.
+    bounded  no sample leaves +-2 full scales; a tanh bends the output there, and leaves small values as they are
+    grain    the last `dimension` columns of the latents are white noise that is added to the output, each with a strength
+             that is learned, as StyleGAN's noise inputs are (arXiv 1812.04948)
     """
 
     def __init__(
         self, latent: int, dimension: int, full_scale: float, hidden: int, random: torch.Generator,
-        depth: int = 1, bounded: bool = False,
+        depth: int = 1, bounded: bool = False, grain: bool = False,
     ):  # fmt: skip
         super().__init__()
         self.full_scale, self.bounded = full_scale, bounded
         self.layers = layers(latent, hidden, dimension, depth, nn.ReLU(), random)
+        self.grain = nn.Parameter(torch.full((dimension,), 0.1)) if grain else None
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
-        output = self.layers(z)
+        if self.grain is None:
+            output = self.layers(z)
+        else:
+            z, noise = z.tensor_split([z.shape[1] - len(self.grain)], dim=1)
+            output = self.layers(z) + self.grain * noise
         if self.bounded:
             output = 2 * torch.tanh(output / 2)
         return self.full_scale * output

@@ -28,6 +28,7 @@ class Recipe:
     normalise           D reads samples divided by the instrument's full scale, instead of raw units
     prior               the latent's distribution: "normal", or the bounded "uniform" of the same variance
     bounded             G's output stays within two full scales
+    grain               G adds white noise to its output, with a strength that it learns for each number of a sample
     penalty, gamma      on D's slope in the units D reads: a name in losses.PENALTIES, and its weight
     spectral            spectral norm on D's layers
     smoothing           one-sided label smoothing: D is told that real samples are real with weight 1 - smoothing
@@ -69,6 +70,7 @@ class Recipe:
     warmup: int = 0
     anneal: int = 0
     alternating: bool = False
+    grain: bool = False
 
     def __post_init__(self):
         for name in ("lr", "d_rate"):
@@ -82,7 +84,7 @@ class Recipe:
             whole(name, getattr(self, name), at_least=1)
         for name in ("warmup", "anneal"):
             whole(name, getattr(self, name), at_least=0)
-        for name in ("normalise", "bounded", "spectral", "alternating"):
+        for name in ("normalise", "bounded", "spectral", "alternating", "grain"):
             if not isinstance(getattr(self, name), bool):
                 raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
         for name in ("gamma", "noise", "clip"):
@@ -130,6 +132,7 @@ FIXES = {
     "alternating updates": {"alternating": True},
     "beta1 = 0": {"beta1": 0.0},
     "wider latent": {"latent": 16},
+    "G's own noise": {"grain": True},
 }
 
 

@@ -61,7 +61,7 @@ class GAN:
         self.random = torch.Generator().manual_seed(seed)
         size, full_scale = self.data.dimension, self.data.full_scale
         self.generator = Generator(
-            recipe.latent, size, full_scale, recipe.hidden_g, self.random, recipe.layers, recipe.bounded
+            recipe.latent, size, full_scale, recipe.hidden_g, self.random, recipe.layers, recipe.bounded, recipe.grain
         )  # fmt: skip
         self.discriminator = Discriminator(
             size, recipe.hidden_d, self.random, recipe.layers, full_scale if recipe.normalise else 1.0, recipe.spectral
@@ -95,10 +95,14 @@ class GAN:
         self.optimiser_d.param_groups[0]["lr"] = share * self._lr * recipe.d_rate
 
     def latents(self, count: int, random: torch.Generator) -> torch.Tensor:
-        """`count` latents (count, latent) drawn from the recipe's prior."""
+        """`count` latents (count, latent) drawn from the recipe's prior; a recipe with grain adds a column an output."""
         if self.recipe.prior == "normal":
-            return torch.randn(count, self.recipe.latent, generator=random)
-        return math.sqrt(3) * (2 * torch.rand(count, self.recipe.latent, generator=random) - 1)  # variance 1 too
+            z = torch.randn(count, self.recipe.latent, generator=random)
+        else:
+            z = math.sqrt(3) * (2 * torch.rand(count, self.recipe.latent, generator=random) - 1)  # variance 1 too
+        if self.recipe.grain:
+            z = torch.cat([z, torch.randn(count, self.data.dimension, generator=random)], 1)
+        return z
 
     def forward(self) -> Step:
         """Draw a batch and latents, and compute logits and losses: one forward pass serves both networks."""
@@ -200,7 +204,7 @@ class GAN:
         With a latent of one number that is everything G can draw; the default direction is the first axis.
         """
         if direction is None:
-            direction = torch.eye(self.recipe.latent)[0]
+            direction = torch.eye(self.recipe.latent + (self.data.dimension if self.recipe.grain else 0))[0]
         samples, logits = self.sample(torch.from_numpy(ATLAS_Z)[:, None] * direction)
         return samples.numpy(), logits.numpy()
 
