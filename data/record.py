@@ -37,7 +37,7 @@ RECOMMENDED = {
     "layers": 3, "hidden_g": 128, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000, "grain": True,
 }  # fmt: skip
 # The same game on ring and grid: the benchmark of notebook 07.
-POINTS = {**RECOMMENDED, "latent": 2, "gamma": 0.02, "batch": 256}
+POINTS = {**RECOMMENDED, "latent": 2, "gamma": 0.02, "batch": 256, "grain": False}
 PLAIN = {**POINTS, "loss": "logits", "penalty": "none", "alternating": False, "beta1": 0.5, "beta2": 0.999, "ema": 0.0}
 LENGTH = {"ring": 14_000, "grid": 12_000}
 FIX_PLAN = [

@@ -102,7 +102,9 @@ picture
 # | 02 | [reproduce_the_nan](02_reproduce_the_nan.ipynb) | does it happen here too, and is it luck? |
 # | 03 | [learning_rate_lab](03_learning_rate_lab.ipynb) | what happens at the rate I choose? |
 # | 04 | [autopsy](04_autopsy.ipynb) | which term, which sample, which operation; was there a sign? |
-# | 05 to 07 | in preparation | which fix cures, which one only hides it? |
+# | 05 | [fix_the_loss](05_fix_the_loss.ipynb) | which fix cures the NaN, which one only hides or delays it? |
+# | 06 | [stabilise_the_game](06_stabilise_the_game.ipynb) | the NaN is gone: which change makes the game itself better? |
+# | 07 | in preparation | how good is that beside the published tables? |
 # | 08 | [other_nans](08_other_nans.ipynb) | what else turns a network NaN? |
 # | 09 | [guard_your_own_gan](09_guard_your_own_gan.ipynb) | my own loop went NaN last night: why? |
 #

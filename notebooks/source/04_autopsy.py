@@ -101,7 +101,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # The same batch, the same weights, the same mathematical function: computed from the logit it is an ordinary number, and the gradient pushes the loud sample
-# back with full strength, 1. Notebook 05, in preparation, looks at this cure, and at remedies that look like it.
+# back with full strength, 1. Notebook 05 looks at this cure, and at remedies that look like it.
 #
 # ## The body: 1e-4
 #

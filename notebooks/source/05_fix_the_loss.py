@@ -469,7 +469,7 @@ listing("fix | rate | runs alive | plausible (median) | noise floors (median) | 
 
 # %% [markdown]
 # The last column is the sobering one. Take the row of the logits loss at 1e-3: it cannot turn NaN, and its D still wins the game by a distance, with a G score far below one half. The NaN was the symptom that made somebody
-# look; raw units, a latent of one number and two networks that fight with unequal weapons are still there. Curing the arithmetic is the first step, since nothing can be judged before it. Making the game itself better is the subject of notebook 06, in preparation.
+# look; raw units, a latent of one number and two networks that fight with unequal weapons are still there. Curing the arithmetic is the first step, since nothing can be judged before it. Making the game itself better is the subject of [notebook 06](06_stabilise_the_game.ipynb).
 #
 # ## Summary
 # - The same function of the logit can be computed so that it breaks (log of a sigmoid), so that it falls silent (epsilon, clamp, `BCELoss`), or so that it always answers (logits: `BCEWithLogitsLoss`, softplus).
