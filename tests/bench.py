@@ -67,4 +67,3 @@ if __name__ == "__main__":
     print(f"guard() around the loop / plain loop: {ratio(guarded, stepping, iterations=200)} (bar: 1.10)")
     warnings.simplefilter("ignore")  # detect_anomaly says that it is slow
     print(f"detect_anomaly around the loop / plain loop: {ratio(anomaly, stepping, rounds=5)}")
-    print(f"detect_anomaly around the loop / guard(): {ratio(anomaly, guarded, rounds=5)} (bar: 2.5 or more)")

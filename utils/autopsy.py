@@ -565,11 +565,11 @@ class guard:
                 included), and raise Collapse
                 "skip": put the last good state back, warn, and go on with the next batch (`.skipped` lists them)
                 "stop": like "raise", but only end the loop (`.verdict` says why)
-    every       iterations between two copies, by default 4, but 1 with "skip". If more than 1, up to every - 1 more bodies
-                run after the NaN, and those since the last copy run once more, to find the fatal one and the state before it
+    every       iterations between two copies: by default 4, and 1 with "skip". With more than 1, up to every - 1 more
+                bodies run after the NaN, and the healthy ones since the last copy run twice, to find the fatal one
     keep        how many copies are kept, for `.recorder.rewind(back)`
 
-    The body runs again as it stands: what it appends or prints, it appends or prints twice. What it draws must come
+    The body runs again as it stands: what it appends or prints, it does each time. What it draws must come
     from `iterable`, from the global random state or from a guarded Generator; an iterator of its own goes on instead.
     Raises ValueError or TypeError for an argument that no loop can have.
     """
@@ -601,7 +601,7 @@ class guard:
         for iteration, batch in enumerate(self.iterable, 1):
             window.append((iteration, _clone(batch), self.recorder.random_state()))
             yield batch
-            # Most NaNs show at a glance. The next body might not survive them: BCELoss raises, on a GPU past all repair.
+            # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past all repair.
             if (len(window) == self.every or not self.recorder.glance()) and (yield from self._look(window)):
                 return
         yield from self._look(window)

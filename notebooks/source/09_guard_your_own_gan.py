@@ -126,8 +126,8 @@ print(f"weights equal to the last bit: {same}")
 print(f"guarded: {np.median([b / a for a, b in pairs]):.2f} times the time; detect_anomaly: {np.median(anomaly) / alone:.2f} times")
 
 # %% [markdown]
-# The cost is that of copying weights, gradients and Adam's two moments once an iteration. For a large model take a copy every few iterations: after a
-# collapse up to that many iterations run again before the verdict, which is the same.
+# The cost is mostly that of copying weights, gradients and Adam's two moments, every 4 iterations unless you say otherwise. After a collapse the iterations since the
+# last copy run again, one by one, until one breaks. So the verdict is the same, and so is the state that is put back, whatever `every` is.
 
 # %%
 for every in (1, 4, 16):
@@ -161,7 +161,7 @@ print(f"skipped in each epoch of {len(loader)} iterations: {skipped}")
 # %% [markdown]
 # The weights stay finite, and the cause stays. Skipping is for the one bad batch in a million, and for a deadline. If an epoch skips
 # more than a few, read a verdict instead and change the line it names. Here that is the loss: give D no sigmoid and use
-# `binary_cross_entropy_with_logits` (notebook 05, in preparation).
+# `binary_cross_entropy_with_logits` (notebook 05).
 #
 # ## Half precision
 #
@@ -238,8 +238,10 @@ for verdict in verdicts:
 # %% [markdown]
 # ## Limits
 #
-# - The fatal iteration runs twice, and whatever the body prints or appends, it does twice. What the body draws from an iterator of its own, such as
-#   `next(other_loader)` inside the loop, cannot be rewound: the verdict then says if the second run did not break.
+# - The iterations since the last copy run more than once, and whatever the body prints or appends, it does as often; with `every=1` only the fatal one runs
+#   again. What the body draws from an iterator of its own, such as `next(other_loader)` inside the loop, cannot be rewound: the verdict then says if the second run
+#   did not break.
+# - A body that raises an error of its own at the sight of a NaN may do so before the guard has looked. `every=1` looks after every iteration.
 # - An operation without tensors that torch can show, such as a compiled graph or a hand-written kernel, appears as one operation or not at all.
 # - Sparse gradients are neither copied nor checked.
 # - The guard watches weights, gradients, buffers and optimiser state. A loss that is NaN and harms none of them goes unreported.
