@@ -226,7 +226,7 @@ class FlightRecorder:
         generator, (memory, state) = np.random.get_bit_generator(), self.numpy
         if not isinstance(generator, np.random.MT19937):  # 624 numbers of 4 bytes and a position
             return np.random.get_state()
-        now = ctypes.string_at(generator.ctypes.state_address, 625 * 4)
+        now = (ctypes.c_char * (625 * 4)).from_address(generator.ctypes.state_address).raw
         if now != memory or state[3]:  # normal numbers are made in pairs: the second one waits elsewhere
             self.numpy = now, np.random.get_state()
         return self.numpy[1]
