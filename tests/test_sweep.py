@@ -6,7 +6,7 @@ import pytest
 
 from utils import sweep
 from utils.recipe import Recipe
-from utils.sweep import Experiment, table, tabulate
+from utils.sweep import Experiment, recipe_of, table, tabulate
 
 ODD = 10**-3.5  # a rate of seventeen digits
 PLAN = [
@@ -114,3 +114,10 @@ def test_real_runs_in_two_processes_make_the_table_that_one_makes(tmp_path):
     assert [row["seed"] for row in one] == [0, 1, 2] and {row["outcome"] for row in one} == {"poor"}
     for row, other in zip(one, two, strict=True):
         assert row | {"cpu_ms": 0} == other | {"cpu_ms": 0}
+
+
+def test_the_recipe_of_a_line_is_the_one_that_made_it():
+    recipes = [Recipe(), Recipe(lr=3e-5, loss="wgan", penalty="wgan-gp", gamma=10.0, normalise=True, anneal=100, ema=0.9)]
+    for recipe in recipes:
+        (line,) = Experiment("group", "fix", recipe, 1, 10).lines()
+        assert recipe_of(line) == recipe

@@ -6,6 +6,7 @@ Uses training, trace and metrics. To spread a sweep over a Dask cluster, wrap th
 
 from __future__ import annotations
 
+import ast
 import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -122,6 +123,12 @@ def table(path: Path | str) -> list[dict]:
         raise FileNotFoundError(f"there is no table at {path}; data/README.md says how to remake it")
     with open(path, newline="", encoding="utf-8") as file:
         return [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
+
+
+def recipe_of(row: dict) -> Recipe:
+    """The Recipe that made a line of a table."""
+    parts = (part.split("=", 1) for part in (row["recipe"] or "").split("; ") if part)
+    return Recipe(**{name: ast.literal_eval(value) for name, value in parts})
 
 
 def _measured(line: dict, recipe: Recipe, iterations: int) -> dict:
