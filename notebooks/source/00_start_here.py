@@ -104,7 +104,7 @@ picture
 # | 04 | [autopsy](04_autopsy.ipynb) | which term, which sample, which operation; was there a sign? |
 # | 05 | [fix_the_loss](05_fix_the_loss.ipynb) | which fix cures the NaN, which one only hides or delays it? |
 # | 06 | [stabilise_the_game](06_stabilise_the_game.ipynb) | the NaN is gone: which change makes the game itself better? |
-# | 07 | in preparation | how good is that beside the published tables? |
+# | 07 | [benchmark](07_benchmark.ipynb) | how good is that beside the published tables? |
 # | 08 | [other_nans](08_other_nans.ipynb) | what else turns a network NaN? |
 # | 09 | [guard_your_own_gan](09_guard_your_own_gan.ipynb) | my own loop went NaN last night: why? |
 #

@@ -1,0 +1,430 @@
+# %% [markdown]
+# # 07 Benchmark: beside the published tables
+#
+# After this notebook you will be able to
+# - score a generator the way the literature does on toy data, and say what a perfect one would score;
+# - read a published benchmark table, and name the protocol behind each number before you compare;
+# - report your own numbers with trials, standard errors, cost and every deviation, and say what they do not show.
+#
+# **Time:** 2 to 3 minutes to run, 30 to read. **Prerequisites:** notebook 06.
+
+# %% tags=["setup"]
+import time
+from dataclasses import replace
+
+import numpy as np
+import torch
+from IPython.display import Markdown
+
+from utils import data, plots
+from utils.metrics import mode_quality
+from utils.sweep import recipe_of, table
+from utils.training import GAN, train
+
+ring, grid = data.load("ring"), data.load("grid")
+rows = [row for row in table("fixes.csv") if row["group"] == "benchmark"]
+
+# %% [markdown]
+# ## Eight islands, twenty-five islands
+#
+# So far we have judged pulses with metrics of our own making. Nobody else has pulses, so nobody can compare. GAN papers of the years after 2016 shared two toy data sets: eight narrow Gaussians on
+# a circle, and twenty-five on a grid. They show one disease, **mode collapse**: a generator that draws a few islands well and has forgotten the others.
+
+# %% tags=["setup"]
+ANGLE = np.linspace(0, 2 * np.pi, 100)
+
+
+def islands(axes, samples, dataset, colour="0.55", title=""):
+    """Samples as dots, and around each centre the circle of 3 sd."""
+    axes.plot(*samples.T, ".", color=colour, markersize=2, alpha=0.6)
+    for x, y in dataset.centres.tolist():
+        axes.plot(x + 3 * dataset.sd * np.cos(ANGLE), y + 3 * dataset.sd * np.sin(ANGLE), color=plots.NAN_COLOUR, linewidth=0.8)
+    limit = 1.3 * dataset.full_scale
+    axes.set(title=title, aspect="equal", xlim=(-limit, limit), ylim=(-limit, limit))
+
+
+def zoom(axes, samples, dataset, mode, colour="0.55", title=""):
+    """One island: samples within 3 sd as dots, the others as crosses."""
+    (x, y), reach = dataset.centres[mode].tolist(), 3 * dataset.sd
+    near = (samples - dataset.centres[mode]).norm(dim=1) <= reach
+    islands(axes, samples[near], dataset, colour, title)
+    axes.plot(*samples[~near].T, "x", color=plots.DISCRIMINATOR_COLOUR, markersize=5)
+    axes.set(xlim=(x - 1.6 * reach, x + 1.6 * reach), ylim=(y - 1.6 * reach, y + 1.6 * reach))
+
+
+# %%
+picture = plots.Picture(alt="Ring of 8 and grid of 25 Gaussians; one island of each enlarged, with its circle of 3 sd.", width=10, height=2.9)
+panels = picture.subplots(1, 4)
+for pair, dataset in zip((panels[:2], panels[2:]), (ring, grid)):
+    islands(pair[0], dataset.samples[:2500], dataset, title=f"{dataset.name}, 2,500 samples")
+    zoom(pair[1], dataset.samples[:25_000], dataset, 0, title="one island enlarged")
+picture
+
+# %% [markdown]
+# The score is counted with circles of three standard deviations around each centre. Draw 2,500 samples; then
+#
+# - a sample is of **high quality** if it lies in one of the circles (dots; the crosses are real samples that do not);
+# - a mode is **captured** if its circle holds at least one sample.
+#
+# On the ring, sd is 0.01 and the next island 77 sd away; on the grid 0.05 and 40 sd. **Predict:** of perfect samples, how many are of high quality? In one dimension the rule of three sd keeps
+# 99.7 %. Theory answers first, then forty batches of real samples:
+
+# %%
+print(f"theory: {1 - np.exp(-4.5):.2%}")
+for dataset in (ring, grid):
+    found = [mode_quality(batch, dataset) for batch in dataset.samples.split(2500)]
+    share = np.array([one["high_quality"] for one in found])
+    print(
+        f"{dataset.name}: {share.mean():.2%} high quality, batch to batch sd {share.std(ddof=1):.2%}; modes {min(one['modes'] for one in found):.0f} in the "
+        f"worst batch; reverse KL {np.mean([one['reverse_kl'] for one in found]):.4f}"
+    )
+
+# %% [markdown]
+# In two dimensions the squared distance from the centre, in units of sd, is exponentially distributed with mean 2, so a circle of 3 sd keeps $1 - e^{-9/2}$.
+# So 98.9 % is the score of perfection, not 100 %, and one trial of 2,500 samples moves it by about 0.2 points either way. **Reverse KL** asks whether the islands get equal shares; even real samples
+# are not at 0, because 2,500 draws never fall evenly. That is its noise floor.
+#
+# ## What the papers report
+#
+# Two papers, both with tables over the same two data sets and the same score (means of 5 and of 10 trials; standard errors as far as the paper gives them):
+
+# %% tags=["setup"]
+COLUMNS = ("ring: modes of 8", "ring: high quality, %", "grid: modes of 25", "grid: high quality, %")
+UNKNOWN = float("nan")
+# protocol, method, then (mean, standard error) in the order of COLUMNS
+PUBLISHED = [
+    ("VEEGAN", "GAN", (1, UNKNOWN), (99.3, UNKNOWN), (3.3, UNKNOWN), (0.5, UNKNOWN)),
+    ("VEEGAN", "ALI", (2.8, UNKNOWN), (0.13, UNKNOWN), (15.8, UNKNOWN), (1.6, UNKNOWN)),
+    ("VEEGAN", "Unrolled GAN", (7.6, UNKNOWN), (35.6, UNKNOWN), (23.6, UNKNOWN), (16, UNKNOWN)),
+    ("VEEGAN", "VEEGAN", (8, UNKNOWN), (52.9, UNKNOWN), (24.6, UNKNOWN), (40, UNKNOWN)),
+    ("PacGAN", "GAN", (6.3, 0.5), (98.2, 0.2), (17.3, 0.8), (94.8, 0.7)),
+    ("PacGAN", "ALI", (6.6, 0.3), (97.6, 0.4), (24.1, 0.4), (95.7, 0.6)),
+    ("PacGAN", "PacGAN2", (7.9, 0.1), (95.6, 2.0), (23.8, 0.7), (91.3, 0.8)),
+    ("PacGAN", "PacGAN4", (7.8, 0.1), (95.9, 1.4), (24.8, 0.2), (93.6, 0.6)),
+]
+
+
+# %% tags=["setup"]
+def score_table(lines):
+    """Markdown: one line a method, its mean and standard error under each of COLUMNS."""
+    texts = ["| protocol | method | " + " | ".join(COLUMNS) + " |", "|" + 6 * "---|"]
+    for protocol, method, *scores in lines:
+        cells = ["not recorded" if np.isnan(mean) else f"{mean:.4g}" + ("" if np.isnan(error) else f" ± {error:.2g}") for mean, error in scores]
+        texts.append(f"| {protocol} | {method} | {' | '.join(cells)} |")
+    return "\n".join(texts)
+
+
+# %%
+Markdown(score_table(PUBLISHED))
+
+# %% [markdown]
+# Sources: VEEGAN's table, arXiv 1705.07761; PacGAN's table, arXiv 1712.04086.
+#
+# Find the method called "GAN" in both. One table gives it 1 mode of 8, the other 6.3; on the grid, 0.5 % against 94.8 % high quality. It is the same idea, the same data and the same score. What
+# differs is everything that a method's name does not say: networks, batch, learning rate, length of training. "ALI" moves as much. The difference between two *protocols* is larger than
+# the difference between methods within one of them, so a number without its protocol means nothing.
+#
+# Look once more at the first line. One mode, 99.3 %: above perfection. Each of the two numbers alone can be had cheaply. (Exercise 1 asks whether 99.3 is luck.)
+#
+# ## Our protocol, and how it deviates
+#
+# We take PacGAN's data and score, and the recommended game of notebook 06: relativistic loss, a penalty on D's slope, averaged weights (with a latent of two numbers, a larger batch, a weaker penalty, and without G's own noise). The recipe is read from the recorded runs. Everything that is
+# not the same is a **deviation** and has to be named:
+
+# %% tags=["setup"]
+def trials(fix, name):
+    """The recorded trials of that fix on that data set, by seed."""
+    return sorted((row for row in rows if (row["fix"], row["data"]) == (fix, name)), key=lambda row: row["seed"])
+
+
+recommended = replace(recipe_of(next(row for row in rows if row["fix"] == "recommended")), data="ring")
+LENGTH = {name: max((row["cap"] for row in trials("recommended", name)), default=0) for name in ("ring", "grid")}
+
+# %%
+r, counts = recommended, " and ".join(str(len(trials("recommended", name))) for name in LENGTH)
+seen = " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH.values())
+protocol = [
+    ("data", "100,000 samples; ring sd 0.01, grid sd 0.05", "the same; one fixed draw for all trials"),
+    ("score", "2,500 samples, circles of 3 sd", "the same"),
+    ("trials", "10", f"{counts} recorded (ring and grid)"),
+    ("latent", "2 normal numbers", f"{r.latent} normal numbers"),
+    ("**generator**", "4 x 400, batch normalisation, ReLU", f"{r.layers} x {r.hidden_g}, no normalisation layer, ReLU"),
+    ("**discriminator**", "3 x 200, maxout of 5", f"{r.layers} x {r.hidden_d}, LeakyReLU"),
+    ("**units**", "as they are", "G times, D divided by the full scale (1 and 4)"),
+    ("**loss**", "GAN", f"{r.loss}, penalty {r.penalty} with gamma {r.gamma:g}"),
+    ("**updates**", "simultaneous", "alternating" if r.alternating else "simultaneous"),
+    ("**Adam**", "rate 1e-4, beta1 0.8", f"rate {r.lr:g}, betas {r.beta1:g} and {r.beta2:g}, cosine annealing in the second half"),
+    ("**samples drawn by**", "G", f"the running average of G (decay {r.ema:g})"),
+    ("**initial weights**", "normal, sd 0.02", "PyTorch's default"),
+    ("**batch**", "100", f"{r.batch}"),
+    ("**iterations**", "400,000", " and ".join(f"{cap:,}" for cap in LENGTH.values())),
+    ("**real samples seen**", "40 million", f"{seen} million"),
+]
+Markdown("\n".join(["| | PacGAN's protocol, its row GAN | ours, recommended |", "|---|---|---|"] + ["| " + " | ".join(line) + " |" for line in protocol]))
+
+# %% [markdown]
+# Bold: a deviation. With that many, beating a row of the table would not show that our *method* is better than that row's; it may be the networks, the optimiser, the units. One more deviation stands in no table: the settings of our recipe were
+# searched for on these two data sets with this score, on seed 0. The authors tuned theirs too, and neither side can say how much.
+#
+# Therefore the control that counts is our own: a **plain GAN** with the same networks, units, rate, annealing, batch and length, and everything that the recommendation added taken away: logits loss, simultaneous
+# updates, no penalty, no averaging, Adam with the usual betas 0.5 and 0.999. **Predict:** how many modes will it capture, 1 as in one table, or 6 as in the other?
+#
+# ## The recorded trials
+
+# %% tags=["setup"]
+def values(fix, name, column):
+    """That column of each trial; a trial that ended in NaN captured nothing, and counts as 0."""
+    return np.array([row[column] or 0.0 for row in trials(fix, name)])
+
+
+def mean_error(numbers):
+    """(mean, standard error of the mean); NaN where there are too few numbers."""
+    n = len(numbers)
+    return np.mean(numbers) if n else UNKNOWN, np.std(numbers, ddof=1) / np.sqrt(n) if n > 1 else UNKNOWN
+
+
+def scored(fix):
+    counts = "/".join(str(len(trials(fix, name))) for name in LENGTH)
+    cells = [mean_error(scale * values(fix, name, column)) for name in LENGTH for column, scale in (("modes", 1), ("high_quality", 100))]
+    return "here", f"{fix} ({counts} trials)", *cells
+
+
+# %% tags=["setup"]
+METHODS = [fix for fix in ("plain GAN", "recommended") if any(row["fix"] == fix for row in rows)]
+OURS = [scored(fix) for fix in METHODS]
+FLAWLESS = 100 * (1 - np.exp(-4.5)), UNKNOWN
+BEST = ("", "perfect samples", (8, UNKNOWN), FLAWLESS, (25, UNKNOWN), FLAWLESS)
+
+# %%
+print("recorded:", "; ".join(f"{fix} on the {name} {len(trials(fix, name))}" for fix in ("plain GAN", "recommended") for name in LENGTH))
+Markdown(score_table([*PUBLISHED, *OURS, BEST]))
+
+# %% [markdown]
+# Mean ± standard error over as many trials as the line names (ring/grid). The same as a picture; the dashed line is what perfect samples score.
+
+# %%
+def beside(lines):
+    picture = plots.Picture(alt=f"Modes and high quality of {len(lines)} methods on ring and grid, with standard errors.", width=11, height=4.6)
+    names = [f"{protocol}: {method}" for protocol, method, *_ in lines]
+    looks = {"VEEGAN": ("o", "none", "0.35"), "PacGAN": ("s", "0.35", "0.35"), "here": ("D", plots.GENERATOR_COLOUR, plots.GENERATOR_COLOUR)}
+    for column, (axes, title) in enumerate(zip(picture.subplots(1, 4, sharey=True), COLUMNS)):
+        for y, (protocol, _, *scores) in enumerate(lines):
+            (mean, error), (marker, face, edge) = scores[column], looks[protocol]
+            if not np.isnan(mean):
+                axes.errorbar(mean, y, xerr=None if np.isnan(error) else error, fmt=marker, mfc=face, mec=edge, ecolor=edge, capsize=3)
+                axes.text(mean, y - 0.22, f"{mean:.3g}", ha="right" if mean > BEST[2 + column][0] / 2 else "left", fontsize=8)
+        axes.axvline(BEST[2 + column][0], color=plots.NAN_COLOUR, linestyle="--", linewidth=1)
+        axes.set(title=title, xlim=(-0.05 * BEST[2 + column][0], 1.06 * BEST[2 + column][0]))
+    picture.axes[0].set_yticks(range(len(lines)), names)
+    picture.axes[0].set_ylim(len(lines) - 0.5, -0.8)
+    return picture
+
+
+beside([*PUBLISHED, *OURS])
+
+# %% [markdown]
+# Hollow circles: VEEGAN's protocol; grey squares: PacGAN's; blue diamonds: ours. Read each line across: a method is good if it comes near the dashed line in *all four* panels. Which published
+# lines are ahead of our recommended one in at least one number?
+
+# %%
+own = next(line for line in OURS if "recommended" in line[1])
+for column, title in enumerate(COLUMNS):
+    ahead = [f"{protocol}'s {method} ({scores[column][0]:g})" for protocol, method, *scores in PUBLISHED if scores[column][0] > own[2 + column][0]]
+    print(f"{title}: here {own[2 + column][0]:.4g}; published and higher: {', '.join(ahead) or 'none'}")
+
+# %% [markdown]
+# A line that is ahead in one number may be far behind in the other; look it up above before you call it better. A mean can also hide the worst trial, and a score without its price is half a result:
+
+# %%
+lines = ["| method | data | trials | NaN | all modes captured | modes, worst | high quality, worst | reverse KL, mean | minutes a trial |", "|" + 9 * "---|"]
+for fix, name in [(fix, name) for fix in METHODS for name in LENGTH if trials(fix, name)]:
+    chosen, modes = trials(fix, name), values(fix, name, "modes")
+    minutes = np.mean([row["cpu_ms"] * row["iterations"] for row in chosen]) / 60_000
+    divergences = [row["reverse_kl"] for row in chosen if row["reverse_kl"] is not None]
+    lines.append(
+        f"| {fix} | {name} | {len(chosen)} | {sum(row['outcome'] == 'NaN' for row in chosen)} | {np.sum(modes == len(data.load(name).centres))} "
+        f"| {modes.min():.0f} | {values(fix, name, 'high_quality').min():.1%} | {np.mean(divergences):.4f} | {minutes:.1f} |"
+    )
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# Minutes of one processor core, as measured while recording on a shared machine: an order of magnitude.
+#
+# Why does no generator reach the dashed line easily? The islands are separate, while G is continuous and its latent is one connected cloud. To draw two islands it must draw something in between: it can make these bridges
+# improbable, by making G steep, but not remove them. (Tanielian and others, 2020, turn this into a theorem.)
+#
+# ## Watch it live
+#
+# The recorded trials take minutes each. Here is a shorter one: the recommended recipe on the ring with half the batch, an average over some 100 iterations instead of 1,000, and at most 3,000 iterations, or as many as your machine makes in 40 s, annealed over that length.
+# **Predict:** which comes first, all eight modes, or high quality?
+
+# %% tags=["setup"]
+def live(recipe, longest=3000, seconds=40):
+    """Train within about that time; [(iteration, 2,500 samples)] at four moments, and the GAN."""
+    start = time.monotonic()
+    train(GAN(recipe), iterations=100, progress=False)  # how fast is this machine?
+    length = int(np.clip(100 * seconds / (time.monotonic() - start), 1000, longest))
+    gan, seen = GAN(replace(recipe, anneal=length)), []
+    for part in (0.1, 0.3, 0.6, 1):
+        train(gan, int(part * length) - gan.iteration, progress=False, stop=lambda: time.monotonic() - start > seconds + 12)
+        seen.append((gan.iteration, gan.draw(2500)))
+    return seen, gan
+
+
+# %% tags=["setup"]
+def filmstrip(seen, title):
+    found = [mode_quality(samples, ring) for _, samples in seen]
+    alt = f"Samples of the {title} on the ring at iterations {', '.join(str(iteration) for iteration, _ in seen)}."
+    picture = plots.Picture(alt=alt, width=10, height=3.1)
+    picture.suptitle(title)
+    for axes, (iteration, samples), score in zip(picture.subplots(1, 4, sharey=True), seen, found):
+        islands(axes, samples, ring, plots.GENERATOR_COLOUR)
+        axes.set_title(f"iteration {iteration:,}\nmodes {score['modes']:.0f}, high quality {score['high_quality']:.1%}", fontsize=10)
+    return picture
+
+
+# %%
+short = replace(recommended, batch=128, ema=0.99)
+seen, stable = live(short)
+filmstrip(seen, "recommended recipe")
+
+# %% [markdown]
+# And the plain GAN, the same networks and as many iterations, with everything taken away that the recommendation added:
+
+# %%
+plain = replace(short, loss="logits", penalty="none", alternating=False, beta1=0.5, beta2=0.999, ema=0.0)
+seen, unstable = live(plain, longest=stable.iteration)
+filmstrip(seen, "plain GAN")
+
+# %%
+def compared(fix, gan):
+    now, full = mode_quality(gan.draw(2500), ring), [mean_error(values(fix, "ring", column)) for column in ("modes", "high_quality")]
+    text = f"{full[0][0]:.2f}, {full[1][0]:.1%}" if trials(fix, "ring") else "not recorded"
+    return f"| {fix} | {now['modes']:.0f}, {now['high_quality']:.1%} ({gan.iteration:,}) | {text} ({len(trials(fix, 'ring'))} trials of {LENGTH['ring']:,}) |"
+
+
+lines = ["| ring: modes, high quality | live, one trial (iterations) | recorded at full length, mean |", "|---|---|---|"]
+Markdown("\n".join([*lines, compared("plain GAN", unstable), compared("recommended", stable)]))
+
+# %% [markdown]
+# One live trial of one seed is an illustration, and the recorded column is the measurement. In the pictures, look at what lies *outside* the circles: threads from island to island are the bridges, a cloud
+# is a generator that is not sharp yet.
+#
+# ## What the score does not see
+#
+# A score that one can compute is a score that one can fool. Here are six "generators" that nobody trained, on the grid. **Predict** each line before you look: which of them get 25 modes, and which a high quality of over 98 %?
+
+# %% tags=["setup"]
+def width(samples, dataset):
+    """How wide the islands are: rms distance of the samples within 3 sd from their centre, over that of a Gaussian's."""
+    distance = torch.cdist(samples, dataset.centres).min(1).values
+    near = distance[distance <= 3 * dataset.sd]
+    whole = 2 * dataset.sd**2 * (1 - 4.5 * np.exp(-4.5) / (1 - np.exp(-4.5)))  # mean square of a Gaussian cut at 3 sd
+    return float((near.square().mean() / whole).sqrt())
+
+
+def told(name, samples, dataset):
+    found = mode_quality(samples, dataset)
+    return f"| {name} | {found['modes']:.0f} | {found['high_quality']:.1%} | {found['reverse_kl']:.3f} | {width(samples, dataset):.2f} |"
+
+
+# %% tags=["setup"]
+HEAD = ["| samples | modes | high quality | reverse KL | width |", "|---|---|---|---|---|"]
+random = torch.Generator().manual_seed(0)
+everywhere, spread = grid.centres.repeat(100, 1), grid.sd * torch.randn(2500, 2, generator=random)
+fakes = {
+    "real samples": grid.samples[:2500],
+    "exact centres": everywhere,
+    "half as wide": everywhere + spread / 2,
+    "one island only": grid.centres[12] + spread,
+    "one island, and 1 sample on each other": torch.cat([grid.centres[12] + spread[25:], grid.centres]),
+    "more noise than signal": torch.cat([(everywhere + spread)[:1000], 10 * torch.rand(1500, 2, generator=random) - 5]),
+}
+
+# %%
+Markdown("\n".join([*HEAD, *(told(name, samples, grid) for name, samples in fakes.items())]))
+
+# %% [markdown]
+# - *Exact centres* beat reality: all modes, 100 %, even shares. The score knows nothing of what happens inside a circle. Only the last column, which is ours and in no table, sees it: a **width** of 1 is real, 0 a point.
+# - *One island, and 1 sample on each other* has 25 modes and nearly full quality. "Captured" means one sample of 2,500. **Reverse KL** sees it at once: the shares are as uneven as they can be.
+# - *More noise than signal* has 25 modes and even shares. High quality sees it.
+#
+# Dropping modes and adding noise are different diseases, and each number is blind to one of them. So report all of them, and look at the picture. How do the two live generators do inside the circles?
+
+# %%
+picture = plots.Picture(alt="The fullest island of the ring: real samples, exact centres, and the two live generators.", width=10, height=2.9)
+exact = ring.centres.repeat(1250, 1)
+crowds = {"real": ring.samples, "exact centres": exact, "plain GAN, live": unstable.draw(10_000), "recommended, live": stable.draw(10_000)}
+for axes, (name, samples) in zip(picture.subplots(1, 4), crowds.items()):
+    distance, mode = torch.cdist(samples[:10_000], ring.centres).min(1)
+    fullest = int(mode[distance <= 3 * ring.sd].bincount(minlength=8).argmax())
+    zoom(axes, samples[:10_000], ring, fullest, "0.55" if name == "real" else plots.GENERATOR_COLOUR, title=name)
+    axes.set(xticks=[], yticks=[])
+picture
+
+# %%
+Markdown("\n".join([*HEAD, *(told(name, samples[:2500], ring) for name, samples in crowds.items())]))
+
+# %% [markdown]
+# Each panel shows the island that got most of 10,000 samples, its circle of 3 sd and what lies outside (an empty panel: the run was too short to reach one; "nan": no width without samples). A generator with all modes and a good share may still draw an island as a thread or as a
+# blot of the wrong width: its samples pass, its distribution does not.
+#
+# ## What may be claimed
+#
+# Suppose that the recommended line stands above every line of both tables. Then one may say: *these numbers are higher than those numbers, under the deviations listed.* One may not say that a relativistic loss with R1 beats packing:
+# nobody has run PacGAN with our networks, rate, units and length, nor our game with theirs, and our settings were searched for on this very score. Nor is it a comparison at equal budget: they saw more
+# samples with larger networks, while we did the searching. The fair comparison in this notebook is the one between the two lines marked "here", where networks, data, rate, length and score are the same; and even that one changes five things at
+# once, so it says that the combination works, not which part does. And two dimensions are not a photograph: passing this test is necessary, not sufficient.
+#
+# ## Summary
+# - Perfect samples score 98.9 % high quality, not 100; a score above that by more than luck is a sign of islands drawn too narrow.
+# - The same method's name covers 1 mode and 6.3 modes: a number belongs to a protocol. List yours beside theirs, deviation by deviation.
+# - Run a control with the same networks and the same length, report mean, standard error, the worst trial and the cost.
+# - Modes, high quality and reverse KL see different diseases, and none sees inside the circle. Look at the samples.
+
+# %% [markdown]
+# ## Exercises
+#
+# **Exercise 1** (5 minutes, easy). VEEGAN's table gives its GAN 99.3 % on the ring, a mean of five runs of 2,500 samples each. Perfect samples score 98.9 %. How likely are 99.3 % or more by luck, if its samples were
+# perfect within their one mode? What does it suggest about the width of that mode?
+
+# %% tags=["solution"]
+perfect = 1 - np.exp(-4.5)
+error = np.sqrt(perfect * (1 - perfect) / (5 * 2500))
+print(f"five runs have a standard error of {100 * error:.3f} points: 99.3 is {(0.993 - perfect) / error:.1f} of them above {perfect:.1%}")
+draws = np.random.default_rng(0).binomial(5 * 2500, perfect, 1_000_000) / (5 * 2500)
+print(f"as high by luck: {np.sum(draws >= 0.993)} of a million tries")
+print(f"a Gaussian mode of {3 / np.sqrt(-2 * np.log(1 - 0.993)):.2f} times the true sd would score 99.3 %: it is drawn too narrow")
+
+# %% [markdown]
+# **Exercise 2** (10 minutes, easy). "One sample captures a mode" is generous. Call a mode captured if it holds at least half of its fair share of the 2,500, in high-quality samples. How many modes do
+# the six "generators" have then? Which of the tricks survives?
+
+# %% tags=["solution"]
+def strictly_captured(samples, dataset):
+    distance, mode = torch.cdist(samples, dataset.centres).min(1)
+    count = torch.bincount(mode[distance <= 3 * dataset.sd], minlength=len(dataset.centres))
+    return int((count >= len(samples) / len(dataset.centres) / 2).sum())
+
+
+for name, samples in fakes.items():
+    print(f"{name:40} captured: {mode_quality(samples, grid)['modes']:2.0f}, strictly: {strictly_captured(samples, grid)}")
+print("too narrow still passes: no count of samples in a circle can see where in the circle they are")
+
+# %% [markdown]
+# **Exercise 3** (10 minutes, medium). Suppose that all n recorded trials captured every mode. What is the largest chance of a failure, per trial, that would still let that happen in 1 of 20 recordings? Compute it for the number of recorded trials, for 10 and for 100. What
+# may "in every trial" then promise?
+
+# %% tags=["solution"]
+for n in (max(len(trials("recommended", name)) for name in LENGTH), 10, 100):
+    print(f"{n:3} of {n} trials: failures of up to {1 - 0.05 ** (1 / n):.0%} of all trials are still possible (1 in 20); the rule of three says 3/n = {min(1, 3 / n):.0%}")
+print("ten trials without a failure exclude that it usually fails; they do not show that it never does")
+
+# %% [markdown]
+# ## References
+# - A. Srivastava, L. Valkov, C. Russell, M. U. Gutmann, C. Sutton, "VEEGAN: Reducing Mode Collapse in GANs using Implicit Variational Learning", arXiv 1705.07761: the score, and the first table.
+# - Z. Lin, A. Khetan, G. Fanti, S. Oh, "PacGAN: The power of two samples in generative adversarial networks", arXiv 1712.04086: the second table. Networks, rates and updates are also in its code, github.com/fjxmlzn/PacGAN.
+# - V. Dumoulin et al., "Adversarially Learned Inference" (ALI), arXiv 1606.00704. L. Metz et al., "Unrolled Generative Adversarial Networks", arXiv 1611.02163.
+# - Y. Huang et al., "The GAN is dead; long live the GAN!", arXiv 2501.05441: relativistic pairing with penalties.
+# - U. Tanielian et al., "Learning disconnected manifolds: a no GAN's land", arXiv 2006.04596: why a continuous generator draws bridges.
+# - `data/README.md`: how the table was made, and how to remake it.
