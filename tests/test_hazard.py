@@ -42,10 +42,10 @@ def test_the_weight_of_an_interval_is_that_of_the_normal_distribution():
     assert inside == pytest.approx(math.erf(1.23 / math.sqrt(2)), abs=1e-9)
 
 
-def line(slope, batch=64, latent=1, prior="normal"):
+def line(slope, batch=64, latent=1, prior="normal", grain=False):
     """A GAN whose logit is slope times z."""
     sample = lambda z: (z, slope * z[:, 0])  # noqa: E731
-    return SimpleNamespace(recipe=SimpleNamespace(latent=latent, batch=batch, prior=prior), sample=sample)
+    return SimpleNamespace(recipe=SimpleNamespace(latent=latent, batch=batch, prior=prior, grain=grain), sample=sample)
 
 
 def test_the_hazard_of_a_straight_line_is_known():
@@ -63,6 +63,8 @@ def test_the_hazard_needs_a_latent_of_one_normal_number():
         hazard(line(1.0, latent=2))
     with pytest.raises(ValueError, match="this prior is .uniform."):
         hazard(line(1.0, prior="uniform"))
+    with pytest.raises(ValueError, match="this latent is as wide as its noise"):
+        hazard(line(1.0, grain=True))
 
 
 def test_the_hazard_agrees_with_drawing_many_batches():
