@@ -227,15 +227,15 @@ def test_the_slope_and_its_penalty_are_those_of_finite_differences(unit):
     expected = torch.stack([by_differences(lambda one=one: d(one[None]), one, unit * 1e-6) for one in x.clone()]) * unit
     x.requires_grad_()
     assert torch.allclose(slope(d(x), x, unit), expected, atol=1e-7)
-    assert zero_centred(d(x), x, unit).item() == pytest.approx((expected**2).sum(1).mean().item() / 2, rel=1e-6)
+    assert zero_centred(slope(d(x), x, unit)).item() == pytest.approx((expected**2).sum(1).mean().item() / 2, rel=1e-6)
 
 
 def test_the_penalty_of_a_linear_d_is_its_squared_slope_in_the_units_d_reads():
     d = torch.nn.Linear(3, 1)
     x = torch.randn(8, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
     square = d.weight.square().sum().item()
-    assert zero_centred(d(x).squeeze(1), x).item() == pytest.approx(square / 2)
-    assert zero_centred(d(x).squeeze(1), x, 20.0).item() == pytest.approx(400 * square / 2)
+    assert zero_centred(slope(d(x).squeeze(1), x)).item() == pytest.approx(square / 2)
+    assert zero_centred(slope(d(x).squeeze(1), x, 20.0)).item() == pytest.approx(400 * square / 2)
     gp = wgan_gp(lambda x: d(x).squeeze(1), x, -x, torch.Generator().manual_seed(0), 20.0)
     assert gp.item() == pytest.approx((20 * math.sqrt(square) - 1) ** 2, rel=1e-5)
 
@@ -250,7 +250,7 @@ def test_the_gradient_of_a_penalty_by_ds_weights_is_that_of_finite_differences(n
         with torch.enable_grad():
             if name == "r1":
                 x = real.clone().requires_grad_()
-                return zero_centred(d(x), x)
+                return zero_centred(slope(d(x), x))
             return wgan_gp(d, real, fake, torch.Generator().manual_seed(7), safe=name == "wgan-gp")
 
     gradients = torch.autograd.grad(penalty(), weights, materialize_grads=True)

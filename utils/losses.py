@@ -2,8 +2,8 @@
 
 Uses torch only. A loss is a function (real_logits, fake_logits, flipped=None) -> (loss_d, loss_g): the logits are
 (batch,), the results scalars. `flipped` marks real samples, (batch,) of bool, that D is told are generated (label
-flipping): a flipped sample gets the mirrored score. A penalty is a function (logits, samples, unit) or
-(discriminator, real, fake, random); both give a scalar that is added to D's loss.
+flipping): a flipped sample gets the mirrored score. A penalty is a scalar that is added to D's loss:
+zero_centred() of slope()s, or wgan_gp().
 """
 
 from __future__ import annotations
@@ -150,12 +150,12 @@ def slope(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> tor
     return unit * torch.autograd.grad(logits.sum(), samples, create_graph=True)[0]
 
 
-def zero_centred(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> torch.Tensor:
-    """mean |slope|^2 / 2 at `samples` (batch, dimension): R1 at real samples, R2 at generated ones.
+def zero_centred(slopes: torch.Tensor) -> torch.Tensor:
+    """mean |slope|^2 / 2 of slopes (batch, dimension): R1 at real samples, R2 at generated ones.
 
     Sources: arXiv 1801.04406 (R1, R2), 1705.09367.
     """
-    return slope(logits, samples, unit).square().sum(1).mean() / 2
+    return slopes.square().sum(1).mean() / 2
 
 
 def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.0, safe: bool = True) -> torch.Tensor:

@@ -42,7 +42,7 @@ class RingDown:
 def ring_down(pulses: torch.Tensor, full_scale: float = 20.0) -> RingDown:
     """Fit a ring-down to each pulse (count, 64): least squares over a grid of frequencies 1 to 10 and decays -1 to 6."""
     x = (pulses / full_scale).double()
-    time_, bases, back, frequency, decay = _dictionary(x.shape[1])
+    bases, back, frequency, decay = _dictionary(x.shape[1])
     coefficients = torch.einsum("nt,gtk->ngk", x, bases)  # orthonormal bases: the energy is that of the coefficients
     best = coefficients.square().sum(2).argmax(1)
     chosen = coefficients[torch.arange(len(x)), best]
@@ -60,7 +60,7 @@ def _dictionary(length: int):
     phase = 2 * math.pi * frequency[:, None] * time_
     waves = torch.stack([phase.sin(), phase.cos()], 2) * torch.exp(-decay[:, None] * time_)[:, :, None]
     bases, triangles = torch.linalg.qr(waves)
-    return time_, bases, torch.linalg.inv(triangles), frequency, decay
+    return bases, torch.linalg.inv(triangles), frequency, decay
 
 
 @functools.cache

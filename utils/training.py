@@ -17,7 +17,7 @@ import torch
 from tqdm.auto import tqdm
 
 from utils import data
-from utils.losses import LOSSES, slope, smoothed, wgan_gp
+from utils.losses import LOSSES, slope, smoothed, wgan_gp, zero_centred
 from utils.networks import Discriminator, Generator
 from utils.recipe import Recipe, whole
 from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance, replacing
@@ -117,7 +117,6 @@ class GAN:
         else:
             # One pass over both halves, so that one more backward pass gives D's slope at all of them.
             shown = torch.cat([shown_real, shown_fake])
-            shown = shown if shown.requires_grad else shown.requires_grad_()
             logits = self.discriminator(shown)
             real_logits, fake_logits = logits.split(recipe.batch)
             loss_d, loss_g = self._losses(real_logits, fake_logits)
@@ -146,8 +145,8 @@ class GAN:
         if self.recipe.penalty.startswith("wgan-gp"):
             safe = self.recipe.penalty == "wgan-gp"
             return wgan_gp(self.discriminator, shown[:real], shown[real:], self.random, unit, safe)
-        squares = slope(logits, shown, unit).square().sum(1) / 2
-        r1, r2 = squares[:real].mean(), squares[real:].mean()
+        slopes = slope(logits, shown, unit)
+        r1, r2 = zero_centred(slopes[:real]), zero_centred(slopes[real:])
         return {"r1": r1, "r2": r2, "r1+r2": r1 + r2}[self.recipe.penalty]
 
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
