@@ -36,7 +36,7 @@ def listing(header, lines):
 # Notebook 04 ended a run at 1e-3 and looked at the culprit: log(1 - D(G(z))) of a score that had been rounded to 1. Many remedies are on offer. Four compute the same
 # function of the logit in another way:
 #
-# - **logits**: never round to a score; softplus of the logit, as torch's `BCEWithLogitsLoss` does;
+# - **logits**: never round to a score; softplus(x) = log(1 + exp(x)) of the logit, which is what torch's `BCEWithLogitsLoss` computes;
 # - **bce**: torch's `BCELoss`, which cuts each log off at -100;
 # - **epsilon**: log(score + 1e-8), the remedy of many forums;
 # - **clamp**: keep the score within 1e-7 of 0 and of 1, as Keras' cross-entropy does.
@@ -62,14 +62,14 @@ for name, what in counterfactual(gan).items():
 listing("loss | D's loss | G's loss | D's loss finite? | push on the loudest fake | weights finite afterwards?", lines)
 
 # %% [markdown]
-# Only the naive loss breaks, so that every remedy passes the test "no NaN". Now read the *push*: the gradient of D's loss at the logit of the loudest fake, the sample that
-# broke the naive loss. 1 means "push it down with full strength". With `bce`, `epsilon` and `clamp` it is zero: D's loss has noticed the sample, since it counts in the mean,
+# Only the naive loss breaks (its loss is infinite; the gradient of it multiplies 0 by infinity, and that is the NaN), so that every remedy passes the test "no NaN". Now read the *push*: the gradient of D's loss at the logit of the loudest fake, the sample that
+# broke the naive loss, times the batch, since the loss is a mean. 1 means "push it down with full strength". With `bce`, `epsilon` and `clamp` it is zero: D's loss has noticed the sample, since it counts in the mean,
 # but nobody tells D. With the other five D gets its correction, and with `lsgan` one as large as the mistake.
 #
 # ## Saved for one iteration. Saved for the game?
 #
 # From the same brink, 150 iterations on under each loss. `alive` (in `utils/metrics.py`) asks what a loss curve cannot show: does G still get a gradient? It draws 1,000 fresh
-# samples and looks how strongly G's loss pulls at the logit of each. **Predict:** which of the finite ones are alive at the end?
+# samples and looks how strongly G's loss pulls at the logit of each; a G is alive if more than 1 sample of 100 is pulled by more than a millionth. (Does Adam not rescale its gradients? It divides by their recent size plus 1e-8, so what has faded far below that moves nothing.) **Predict:** which of the finite ones are alive at the end?
 
 # %%
 recorder, lines = FlightRecorder(gan), []
@@ -87,7 +87,7 @@ listing("loss | last loss of D | last loss of G | last G score | G's samples wit
 
 # %% [markdown]
 # A row that says *dead* has ordinary, finite numbers in its loss columns, and no NaN would ever have been reported. Which rows are these? Compare them with the rows whose push
-# was zero in the table before. A loss that gives no answer to one sample gives none to a thousand of the same kind: once a batch has moved beyond the cut, nothing brings it back.
+# was zero in the table before. A loss that gives no answer to one sample gives none to a thousand of the same kind: samples beyond the cut do nothing to bring themselves back.
 #
 # ## The gradient, drawn
 #
@@ -128,8 +128,8 @@ picture
 
 # %% [markdown]
 # One row keeps to the grey line from end to end: `logits`. The naive loss follows it up to the cliff (dotted) and is NaN from there on. The three remedies below it remove the
-# hatching by laying the slope flat: beyond the cut D is not told anything, and on the other side G is not either. This is what a ceiling is. A loss
-# that cannot exceed a number does not fall when you step back.
+# hatching by laying the slope flat: beyond the cut D is not told anything, and on the other side G is not either. A loss that sits on its ceiling
+# cannot show the way down. (On G's side `bce` falls silent even below its ceiling of 100: its gradient divides by score times (1 - score), or by 1e-12 if that is more, and so it fades from a logit of log(1e-12) = -27.6 on.)
 #
 # How high are the ceilings, and where do they begin? The *cut* is the logit from which on less than half of the slope on paper is left.
 
@@ -172,7 +172,7 @@ picture
 
 # %% [markdown]
 # (The vertical axis is linear up to 1 and logarithmic beyond.) None of them has a cut where it matters: a fake that D takes for real always pushes back. `lsgan` pushes
-# the harder the worse the mistake is, for good and ill. `hinge` stops teaching D at logits below -1 *on purpose*: such a fake is judged well enough. `wgan` never stops, in either
+# the harder the further a logit is from its target, on both sides: a fake above 1 is pulled *down* again by G's loss, for fooling D too well. `hinge` stops teaching D at logits below -1 *on purpose*: such a fake is judged well enough. `wgan` never stops, in either
 # direction, and nothing in it bounds D. `relativistic` compares with a real sample, so only the difference of two logits counts.
 #
 # ## A loud failure turned silent
@@ -235,8 +235,8 @@ listing("run | D's loss, last 50 | G's loss, last 50 | G score | median pull | s
 # - **D calls every fake fake.** G's score is 0. With `epsilon`, G's loss is its ceiling to the last digit, 18.42. With `bce` it may still *move*, between about 30 and 100, and yet be dead: the
 #   figure of slopes showed that the gradient of `bce` fades at logits near -28, long before the loss reaches its ceiling. What still moves the curve is D.
 #
-# The naive loss had at least been loud. With the ceiling the run goes on for as long as you pay for it, and the last samples look like those of iteration 100. So count pulls, not NaNs: `alive(gan)`
-# is one line in a training loop. (It looks at G only, at one moment; with `hinge` and `wgan`, whose pull on G is 1 by construction, it can say little.)
+# The naive loss had at least been loud. With the ceiling the run goes on for as long as you pay for it. So count pulls, not NaNs: `alive(gan)`
+# is one line in a training loop. (It looks at G only, at one moment; of `hinge` and `wgan`, whose pull on G is 1 by construction, and of `lsgan`, whose pull grows with the mistake, it can say little.)
 #
 # ## Survival, over seeds and rates
 #
@@ -275,6 +275,8 @@ def strip(axes, rate, rows):
             axes.plot(row["nan_at"] or row["cap"], height + spread, marker, fillstyle=fill, color=colour, markersize=5)
         if (fix, rate) not in runs:
             axes.text(0.02, height, "not run", transform=axes.get_yaxis_transform(), fontsize=8, color="0.4", va="center")
+        else:
+            axes.text(1.01, height, f"n = {number + 1}", transform=axes.get_yaxis_transform(), fontsize=8, va="center")
     axes.axvline(np.median([row["nan_at"] for row in runs["no fix", rate]]), color="0.5", linestyle=":")
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xscale="log", xlabel="iteration", title=f"learning rate {rate}", ylim=(len(rows) - 0.4, -0.6))
@@ -312,7 +314,7 @@ picture
 
 # %% [markdown]
 # A triangle is not a promise. It says *alive at the cap*; what comes after, nobody has seen. Two numbers keep us honest. First, how many naive runs were alive at the same cap: if many were, then
-# surviving it is nothing special. Second, what n clean runs can exclude: were the chance of a NaN by the cap larger than $1 - 0.05^{1/n}$, then n clean runs in a row would be a luck of less than one in twenty.
+# surviving it is nothing special. Second, what n clean runs can exclude: were the chance of a NaN by the cap larger than $1 - 0.05^{1/n}$, then n clean runs in a row would happen less than once in twenty times.
 # For the logits loss, which has the most runs:
 
 # %%
@@ -354,18 +356,22 @@ for word in ("cliff", "cut", "sound"):
 # %% [markdown]
 # *Cliff*: not finite somewhere. *Cut*: finite, but no answer. *Sound*: an answer for every mistake. Every fix that leaves the loss alone has its cliff still there; it can only keep the logits away from it.
 #
-# Then the rule, written down before the table is read:
+# Then the rule, one for all fixes. (The typical life is the geometric mean, since lives differ by factors; a run that was alive at its cap counts with the cap.)
 #
-# - some run NaN, and the median life is more than twice the naive one at each rate where that happened: **delays**; otherwise **no help**;
+# - some run NaN, and the typical life is more than twice the naive one at each rate where that happened: **delays**; otherwise **no help**;
 # - no NaN, but a run that ended dead: **masks**;
 # - no NaN, none dead, and a sound loss: **cures the NaN**; with a cliff or a cut still there: **unproven**, the runs came through and the arithmetic does not say why they must.
 
 # %%
+def typical(rows):
+    return np.exp(np.mean([np.log(row["nan_at"] or row["cap"]) for row in rows]))
+
+
 def judge(fix):
     mine = {rate: runs[fix, rate] for rate in rates if (fix, rate) in runs}
     ends = {rate: [state(row) for row in rows] for rate, rows in mine.items()}
-    life = {rate: np.median([row["nan_at"] or row["cap"] for row in rows]) for rate, rows in mine.items()}
-    naive = {rate: np.median([row["nan_at"] for row in runs["no fix", rate]]) for rate in mine}
+    life = {rate: typical(rows) for rate, rows in mine.items()}
+    naive = {rate: typical(runs["no fix", rate]) for rate in mine}
     broken = [rate for rate in mine if "NaN" in ends[rate]]
     if broken:
         return "delays" if all(life[rate] > 2 * naive[rate] for rate in broken) else "no help"
@@ -388,11 +394,17 @@ def ends(fix, rate):
 lines = []
 for fix in fixes:
     word = "-" if fix == "no fix" else judge(fix)
-    lines.append(f"{fix} | {' | '.join(ends(fix, rate) for rate in rates)} | {arithmetic(fix)} | {word}")
-listing("fix | 1e-3 | 1e-4 | 1e-5 | the loss | verdict", lines)
+    clean = max((len(runs[fix, rate]) for rate in rates if (fix, rate) in runs and "NaN" not in map(state, runs[fix, rate])), default=0)
+    bound = f"{1 - 0.05 ** (1 / clean):.0%}" if clean else "-"
+    lines.append(f"{fix} | {' | '.join(ends(fix, rate) for rate in rates)} | {bound} | {arithmetic(fix)} | {word}")
+listing("fix | 1e-3 | 1e-4 | 1e-5 | excluded: a chance of NaN above | the loss | verdict", lines)
 
 # %% [markdown]
-# Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate.
+# Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate. The bound is that of the rate with the most clean runs: five runs exclude very little, and it is the arithmetic that carries those verdicts.
+#
+# Two rows explain themselves. Warm-up dies before its 1,000 iterations are over, while the rate is still on its way up: it is a smaller rate for a while, and the series has said what a smaller rate does. And averaging G's
+# weights never enters the game, so those runs are the naive ones, iteration by iteration.
+#
 # Where the verdict is *unproven*, ask by how much the logits were kept away from the cliff:
 
 # %%
@@ -404,7 +416,8 @@ for (fix, rate), mine in runs.items():
 # %% [markdown]
 # The distance left is all the protection there is. Would a longer run, another seed, another data set keep it? Such a fix may make a better game, and notebook 06 uses some of them, but beside a sound loss, not in its place.
 #
-# Look also at the masks at 1e-4. Where such a run is alive, the cut has swallowed single rare samples, one at a time, and the rest of the batch went on learning. It is the same cut: at 1e-3 it takes the whole batch. And "cures the NaN"
+# Look also at the masks at 1e-4. Where such a run is alive, the cut has swallowed single rare samples, one at a time, and the rest of the batch went on learning. It is the same cut: at 1e-3 it takes the whole batch.
+# (What became of each is in the table; a run that is alive there is not cured, its D hears nothing of its loudest fakes.) And "cures the NaN"
 # is a verdict on the NaN alone: the test for life is weak for `hinge`, `wgan` and `lsgan`, and says nothing about the samples.
 #
 # ## The atlas, beyond the line
@@ -423,27 +436,27 @@ picture.axes[4].texts[0].set_x(-2)
 picture
 
 # %% [markdown]
-# In the first panel D's logit passes the line within reach of the draws: that is the batch on which the naive run ended. Here nothing ends. The line is only a line: D is told with full strength that these are
-# fakes, and the next panels show where it has put them since. Later the logit may pass the line again, and much higher, as often as the game wants. (These pulses are loud and ragged. That is the game at 1e-3, and no loss of this
-# notebook changes it.)
+# In the first panel D's logit passes the line: on that batch the naive run ended. Here nothing ends. The line is only a line: D is told with full strength that these are
+# fakes, and the next panels show where it has put them since. Later the logit may pass the line again, and much higher, as often as the game wants. (These pulses are loud and ragged. That is the game at 1e-3; the last section puts numbers to it.)
 #
 # And the discriminators that the four runs have at their end, along the same latent:
 
 # %%
 picture = plots.Picture(alt="D's logit along the latent at the end of four runs, against the cliff and the cuts.", height=4)
 axes = picture.subplots()
-for (name, trace), line in zip(traces.items(), ("-", "--", "-.", ":"), strict=True):
-    axes.plot(ATLAS_Z, trace.atlas["logit"][-1], line, linewidth=1.8, label=f"{name}: {ended[name]}")
+looks = (("-", "black"), ("--", "#009E73"), ("-.", "#CC79A7"), (":", "#56B4E9"))  # runs, so not the colours of G and D
+for (name, trace), (line, colour) in zip(traces.items(), looks, strict=True):
+    axes.plot(ATLAS_Z, trace.atlas["logit"][-1], line, color=colour, linewidth=1.8, label=f"{name}: {ended[name]}")
 levels = {CLIFF: f"above {CLIFF:.2f}: D hears nothing (bce, epsilon)"}
 for name in ("epsilon", "bce"):
     level = cut(gradients(name, wide)[1], False)
     levels[float(level)] = f"below {level}: G hears nothing ({name})"
 for level, words in levels.items():
     axes.axhline(level, color=plots.NAN_COLOUR, linestyle="--", linewidth=0.8)
-    axes.text(-5.9, level, words, fontsize=8, va="top" if level < -20 else "bottom")
+    axes.text(-5.9, level, words, fontsize=8, va="top" if level < -20 else "bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
 axes.set_yscale("symlog", linthresh=20)
 axes.set_yticks([-300, -100, -10, 0, 10, 100, 300], ["-300", "-100", "-10", "0", "10", "100", "300"])
-axes.set(xlabel="latent z", ylabel="D's logit")
+axes.set(xlabel="latent z", ylabel="D's logit (logarithmic beyond 20)")
 picture.legend(fontsize=8, loc="outside right center")
 picture
 
@@ -453,10 +466,10 @@ picture
 # ## Cured of NaN is not a good game
 #
 # Is the NaN all that was wrong? The table also holds what the surviving runs draw: the share of generated pulses that pass for real ring-downs (plausible: amplitude, frequency, decay and
-# remaining noise as 99 of 100 real ones have), and their distance from real pulses, in units of the distance of two real samples from each other. Good would be a share of at least
+# remaining noise as 99 of 100 real ones have), and their distance from real pulses, in units of the distance of two real samples from each other (noise floors). Notebook 06 introduces both; the first line below says from where on a run is called good.
 
 # %%
-print(f"{PLAUSIBLE:.0%} plausible and at most {FLOORS:g} noise floors away\n")
+print(f"good: at least {PLAUSIBLE:.0%} plausible and at most {FLOORS:g} noise floors away\n")
 lines = []
 for (fix, rate), mine in sorted(runs.items(), key=lambda item: (fixes.index(item[0][0]), item[0][1])):
     drawn = [row for row in mine if state(row) == "alive"]
