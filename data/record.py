@@ -47,6 +47,16 @@ WITHOUT = {
 POINTS = {**RECOMMENDED, "latent": 2, "gamma": 0.02, "hidden_g": 128, "batch": 256, "grain": False}
 PLAIN = {**POINTS, "loss": "logits", "penalty": "none", "alternating": False, "beta1": 0.5, "beta2": 0.999, "ema": 0.0}
 LENGTH = {"ring": 14_000, "grid": 12_000}
+# The 25 Gaussians once more, with the networks, latent, batch, length and samples of a textbook draft of 2026 (see
+# notebook 07): its own two games, ours at its rate, and ours at the rates that suit it.
+DRAFT = {"data": "grid", "layers": 2, "hidden_g": 256, "hidden_d": 256, "latent": 64, "batch": 256, "beta1": 0.0, "beta2": 0.99}
+OURS = {name: POINTS[name] for name in ("loss", "penalty", "gamma", "alternating", "normalise", "ema")} | {"anneal": 20_000}
+DRAFTS = {
+    "recommended": (Recipe(lr=2e-3, **DRAFT, **OURS, d_rate=0.5), 10),
+    "recommended at the draft's rate": (Recipe(lr=2e-4, **DRAFT, **OURS), 2),
+    "GAN": (Recipe(lr=2e-4, **DRAFT, loss="logits"), 2),
+    "relativistic+R1+R2": (Recipe(lr=2e-4, **DRAFT, loss="relativistic", penalty="r1+r2"), 2),
+}
 FIX_PLAN = [
     *(Experiment("recommended", "recommended", Recipe(lr=lr, **RECOMMENDED), 10, 20_000) for lr in RATES),
     *(Experiment("bar", "logits loss", Recipe(lr=lr, loss="logits"), 20, 20_000) for lr in (1e-3, 1e-4)),
@@ -59,6 +69,7 @@ FIX_PLAN = [
         for fix, changes in (("recommended", POINTS), ("plain GAN", PLAIN))
         for data in LENGTH
     ),
+    *(Experiment("draft", fix, recipe, seeds, 20_000, 10_000) for fix, (recipe, seeds) in DRAFTS.items()),
     *(
         Experiment("without", f"without {part}", Recipe(lr=1e-3, **{**RECOMMENDED, **change}), 2, 20_000)
         for part, change in WITHOUT.items()

@@ -5,8 +5,10 @@ import math
 import pytest
 
 from utils import sweep
+from utils.metrics import quality
 from utils.recipe import Recipe
 from utils.sweep import Experiment, recipe_of, table, tabulate
+from utils.training import GAN, train
 
 ODD = 10**-3.5  # a rate of seventeen digits
 PLAN = [
@@ -16,7 +18,7 @@ PLAN = [
 ]
 
 
-def answer(recipe, iterations, seed=0):
+def answer(recipe, iterations, seed=0, count=None):
     """What metrics.measure might say, at once."""
     row = {"data": recipe.data, "lr": recipe.lr, "seed": seed, "iterations": iterations, "nan_at": None, "first_broken": None}
     row |= {"alive": True, "fake_max": 3.14159265 + seed, "cpu_ms": 2.0}
@@ -96,6 +98,19 @@ def test_an_interrupted_table_goes_on_with_the_runs_it_lacks(tmp_path, measured,
     assert measured[3:] == [("pulses", ODD, 1), ("ring", 1e-4, 0)]
     # a longer plan only makes what is new
     assert len(make(path, [*PLAN, Experiment("bar", "no fix", Recipe(), 1, 50)])) == 6 and len(measured) == 6
+
+
+def test_an_experiment_may_be_scored_on_more_samples(tmp_path):
+    recipe = Recipe(data="ring", loss="logits", hidden_g=16, hidden_d=16)
+    few, many = (
+        tabulate(tmp_path / f"{count}.csv", [Experiment("test", "logits", recipe, 1, 5, count)], jobs=1, progress=False)[0]
+        for count in (10, 400)
+    )
+    assert few["reverse_kl"] != many["reverse_kl"]
+    gan = GAN(recipe)
+    train(gan, 5, progress=False)
+    assert few["reverse_kl"] == pytest.approx(quality(gan, 10)["reverse_kl"], rel=1e-4)
+    assert many["reverse_kl"] == pytest.approx(quality(gan, 400)["reverse_kl"], rel=1e-4)
 
 
 def test_an_empty_plan_is_an_empty_table(tmp_path):

@@ -188,8 +188,8 @@ def outcome(row: dict) -> str:
     return "good"
 
 
-def measure(recipe: Recipe, iterations: int, seed: int = 0) -> tuple[dict, Trace]:
-    """Train, and say what became of it: (row, trace). The row is flat, as a table wants it.
+def measure(recipe: Recipe, iterations: int, seed: int = 0, count: int | None = None) -> tuple[dict, Trace]:
+    """Train, and say what became of it: (row, trace). The row is flat, as a table wants it; `count` as in quality().
 
     row: data, lr, seed, iterations made, nan_at, first_broken, alive, fake_max (the largest generated logit),
     means of the scores over the last 1,000 iterations, cpu_ms an iteration, and the metrics of the data set.
@@ -207,5 +207,5 @@ def measure(recipe: Recipe, iterations: int, seed: int = 0) -> tuple[dict, Trace
         "score_d": float(trace.score_d[-1000:].mean()), "cpu_ms": cpu_ms,
     }  # fmt: skip
     if trace.nan_at is None:
-        row |= quality(gan)
+        row |= quality(gan, count)
     return row | {"outcome": outcome(row)}, trace

@@ -84,7 +84,8 @@ def recorded(folder: Path | str) -> list[Trace]:
 class Experiment:
     """Runs of one recipe that stand together in a table, with the words they stand under there.
 
-    group and fix say what the recipe is for; seeds is how many, 0, 1, 2 ...; iterations is the cap of each run.
+    group and fix say what the recipe is for; seeds is how many, 0, 1, 2 ...; iterations is the cap of each run; count the
+    samples it is scored on, if not metrics.quality's own number.
     """
 
     group: str
@@ -92,6 +93,7 @@ class Experiment:
     recipe: Recipe
     seeds: int
     iterations: int
+    count: int | None = None
 
     def lines(self) -> list[dict]:
         """What identifies each of the runs in the table."""
@@ -109,7 +111,7 @@ def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int =
     path = Path(path)
     rows = {_key(row): row for row in table(path)} if path.is_file() else {}
     wanted = [(line, one) for one in experiments for line in one.lines() if _key(line) not in rows]
-    calls = (joblib.delayed(_measured)(line, one.recipe, one.iterations) for line, one in wanted)
+    calls = (joblib.delayed(_measured)(line, one) for line, one in wanted)
     for row in _finished(calls, len(wanted), jobs, progress, "generator_unordered"):
         rows[_key(row)] = row
         _write(path, rows.values())
@@ -131,8 +133,8 @@ def recipe_of(row: dict) -> Recipe:
     return Recipe(**{name: ast.literal_eval(value) for name, value in parts})
 
 
-def _measured(line: dict, recipe: Recipe, iterations: int) -> dict:
-    row, _ = measure(recipe, iterations, line["seed"])
+def _measured(line: dict, one: Experiment) -> dict:
+    row, _ = measure(one.recipe, one.iterations, line["seed"], one.count)
     return line | row | provenance()
 
 
