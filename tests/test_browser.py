@@ -1,4 +1,5 @@
-"""The lab in JupyterLab, in a real browser: notebook 03 is run, clicked and typed into as a reader does it.
+"""The widgets in JupyterLab, in a real browser: the lab of notebook 03 and the sliders and menus of notebook 06 are run,
+clicked and typed into as a reader does it.
 
 Screenshots and the measured times are left in artefacts/. Without a Chromium the test fails in CI (variable CI set) and is
 skipped elsewhere.
@@ -51,19 +52,35 @@ def browser():
         chromium.close()
 
 
+def without_solutions(name: str):
+    """The notebook of that source, as a reader gets it."""
+    import jupytext
+
+    notebook = jupytext.read(ROOT / "notebooks" / "source" / f"{name}.py")
+    notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
+    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
+    return notebook
+
+
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
-    """A JupyterLab of its own, with settings of its own, on a copy of notebook 03 with two cells more; yields its address."""
-    import jupytext
+    """A JupyterLab of its own, with settings of its own; yields a function from a notebook's name to its address.
+
+    lab.ipynb is notebook 03 with two cells more, game.ipynb the cells of notebook 06 that its widgets need.
+    """
     import nbformat
 
     home = tmp_path_factory.mktemp("jupyter")
-    notebook = jupytext.read(ROOT / "notebooks" / "source" / "03_learning_rate_lab.py")
-    notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
-    notebook.cells += [nbformat.v4.new_code_cell(ANOTHER_CELL), nbformat.v4.new_code_cell(SECOND_LAB)]
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
     (home / "work").mkdir()
-    nbformat.write(notebook, home / "work" / "lab.ipynb")
+    lab, game = without_solutions("03_learning_rate_lab"), without_solutions("06_stabilise_the_game")
+    lab.cells += [nbformat.v4.new_code_cell(ANOTHER_CELL), nbformat.v4.new_code_cell(SECOND_LAB)]
+    code = [cell for cell in game.cells if cell.cell_type == "code"]
+    needed = ("def portrait", "gamma_slider", "def answer", "group_menu")
+    game.cells = [
+        cell for cell in code if "setup" in cell.metadata.get("tags", []) or any(text in cell.source for text in needed)
+    ]
+    for name, notebook in (("lab", lab), ("game", game)):
+        nbformat.write(notebook, home / "work" / f"{name}.ipynb")
     settings = {
         "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
         "notebook-extension/tracker": {"windowingMode": "none"},
@@ -99,7 +116,7 @@ def server(tmp_path_factory):
                 log_text = (home / "log").read_text()
                 assert process.poll() is None and time.monotonic() < end, f"JupyterLab did not start:\n{log_text}"
                 time.sleep(0.2)
-        yield f"{address}/lab/tree/lab.ipynb?token={token}"
+        yield lambda name: f"{address}/lab/tree/{name}?token={token}"
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -137,7 +154,7 @@ def test_the_lab_in_a_browser(browser, server):
     expect.set_options(timeout=PATIENCE)
     measured = {}
 
-    page.goto(server)
+    page.goto(server("lab.ipynb"))
     ready_to_run(page)
     run_all(page)
     errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")
@@ -266,4 +283,45 @@ def test_the_lab_in_a_browser(browser, server):
     # far below what was measured, so that a busy machine does not fail; artefacts/browser.txt has the figures
     assert measured["frames a second"] > 0.7
     assert measured["another cell answers, s"] < 10
+    page.close()
+
+
+def test_the_phase_portrait_and_the_explorer_in_a_browser(browser, server):
+    from playwright.sync_api import expect
+
+    ARTEFACTS.mkdir(exist_ok=True)
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(PATIENCE)
+    expect.set_options(timeout=PATIENCE)
+    page.goto(server("game.ipynb"))
+    ready_to_run(page)
+    run_all(page)
+    errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")
+    assert errors.count() == 0, errors.all_inner_texts()
+
+    # One step of the penalty's slider, and the portrait is drawn anew.
+    image = page.locator("img.widget-image").first
+    before = image.get_attribute("src")
+    handle = page.get_by_role("slider").first
+    handle.focus()
+    handle.press("ArrowRight")
+    expect(image).not_to_have_attribute("src", before)
+    image.scroll_into_view_if_needed()
+    page.screenshot(path=ARTEFACTS / "portrait.png")
+
+    # The menus narrow the table down, and say so where nothing was recorded.
+    def choose(menu: str, option: str):
+        page.get_by_label(menu, exact=True).select_option(option)
+
+    table = page.locator(".widget-html table")
+    choose("group", "cured")
+    expect(table).to_contain_text("hinge")
+    choose("fix", "R1 and R2")
+    expect(table).not_to_contain_text("hinge")
+    choose("rate", "1e-3")
+    expect(table.locator("tr")).to_have_count(2)
+    table.scroll_into_view_if_needed()
+    page.screenshot(path=ARTEFACTS / "explorer.png")
+    choose("group", "bar")
+    expect(page.get_by_text("No such runs were recorded.")).to_be_visible()
     page.close()

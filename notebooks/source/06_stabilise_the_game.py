@@ -282,7 +282,9 @@ phase = widgets.Image(format="png", layout=widgets.Layout(width="480px"))
 
 def redraw(_=None):
     picture = plots.Picture(alt="Phase portrait", width=4.8, height=4.8)
-    portrait(picture.subplots(), gamma_slider.value, rate_slider.value, start=0.1)
+    axes = picture.subplots()
+    portrait(axes, gamma_slider.value, rate_slider.value, start=0.1)
+    axes.set_ylabel("$\\psi$ (D's slope)")
     phase.value = picture.png()
 
 
@@ -442,26 +444,49 @@ print(f"{len(ratio)} pairs of seeds: floors differ by a factor of {np.median(rat
 #
 # ## The combination
 #
-# A screening gives ideas; a combination has to be tried as one. The recipe below was searched for with seed 0 at 1e-3, some dozen tries, and then run with every seed from 0 on. It is
-# read from the table, so this is what was run. One ingredient is new: with `grain`, G adds white noise to its output, of a strength that it learns for each sample of the pulse. Real
-# pulses carry the noise of their instrument, and a G without noise of its own has to fold its latents finely to imitate it (the idea is StyleGAN's, arXiv 1812.04948).
+# A screening gives ideas; a combination has to be tried as one, since fixes change each other's effect. The recipe below does not follow from the matrix. It was searched for at
+# 1e-3 with seed 0 (and a glance at seed 1), some two dozen tries, and then recorded with every seed from 0 on. Depth, width, the latent of four numbers, Adam's second decay rate, annealing and
+# the strength of the penalty stood in no matrix. Everything below is read from the table, so this is what was run:
 
 # %% tags=["setup"]
 recommended = {row["lr"]: recipe_of(row) for row in chosen("recommended")}
 
-# %%
-for name, value in next(iter(recommended.values())).changes.items():
-    if name != "lr":
-        print(f"{name:12} {value!r:15} instead of {getattr(Recipe(), name)!r}")
+# %% tags=["setup"]
+WHY = {
+    "loss": "only the difference of a real and a generated logit counts",
+    "penalty": "pulls the game inwards, at the real samples",
+    "gamma": "weak: D must still see what is wrong",
+    "alternating": "G answers D as it is now",
+    "normalise": "so that rates and penalties mean the same for every instrument",
+    "latent": "as many numbers as the family of pulses has",
+    "layers": "amplitude, frequency, phase and decay act on each other",
+    "hidden_g": "little room to fold the latents into an imitation of noise",
+    "hidden_d": "faster",
+    "beta1": "no momentum, as arXiv 2501.05441 has it",
+    "beta2": "Adam remembers a hundred iterations instead of a thousand",
+    "ema": "the average of many players draws the samples",
+    "anneal": "the rate falls to 0 over the second half, as the players settle",
+    "grain": "white noise that G adds, of a strength it learns for each point (StyleGAN's idea, arXiv 1812.04948)",
+}
 
 # %%
-lines = ["| rate | runs | NaN | dead | good | plausible: median, worst | floors: median, worst | minutes a run |", "|" + 8 * "---|"]
+lines = ["| | here | main recipe | why |", "|---|---|---|---|"]
+for name, value in next(iter(recommended.values())).changes.items():
+    if name != "lr":
+        lines.append(f"| `{name}` | {value} | {getattr(Recipe(), name)} | {WHY.get(name, '')} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# The last column gives the reasons for trying, not results. The results:
+
+# %%
+lines = ["| rate | runs | iterations | NaN | dead | good | plausible: median, worst | floors: median, worst | minutes a run |", "|" + 9 * "---|"]
 for lr in rates("recommended"):
     rows = chosen("recommended", lr=lr)
     ended = [row["outcome"] for row in rows]
     finite = [row for row in rows if row["plausible"] is not None] or [{"plausible": np.nan, "floors": np.nan}]
     lines.append(
-        f"| {rate_text(lr)} | {len(rows)} | {ended.count('NaN')} | {ended.count('dead')} | {ended.count('good')} "
+        f"| {rate_text(lr)} | {len(rows)} | {rows[0]['cap']:,} | {ended.count('NaN')} | {ended.count('dead')} | {ended.count('good')} "
         f"| {median(rows, 'plausible'):.1%}, {min(row['plausible'] for row in finite):.1%} "
         f"| {median(rows, 'floors'):.2f}, {max(row['floors'] for row in finite):.2f} "
         f"| {np.mean([row['cpu_ms'] * row['iterations'] for row in rows]) / 60_000:.1f} |"
@@ -469,10 +494,28 @@ for lr in rates("recommended"):
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Judge it by the line we drew before: at least 90 % plausible, at most 3 floors. Seed 0 was seen during the search, the other seeds were not. And look at the first column: a recipe that is
-# good at one rate only has been tuned; it takes several rates, finite and alive at each, before it may be called stable.
+# Judge it by the line we drew before: at least 90 % plausible, at most 3 floors. Two questions, and two columns. Is it *stable*: finite and alive at every rate, over a factor of a hundred? And is it *good*? That
+# depends on the rate: a smaller one travels less far in the same number of iterations, which is all that a smaller rate has ever done in this series.
 #
-# Now live, at the rate that did best, for at most 45 s. Do not expect the recorded quality: the recorded runs are longer.
+# ## What is each part worth?
+#
+# Two dozen tries do not show that every part is needed. So each part was taken back, alone, at 1e-3 (two seeds, the same length). **Predict:** which part is missed most, and which not at all?
+
+# %%
+lines = ["| | outcome of each run | plausible | floors | largest logit |", "|---|---|---|---|---|"]
+parts = sorted({row["fix"] for row in chosen("without")}, key=lambda fix: -np.nan_to_num(median(chosen("without", fix), "floors"), nan=np.inf))
+for fix, rows in [(fix, chosen("without", fix)) for fix in parts] + [("all parts", chosen("recommended", lr=1e-3))]:
+    ended = ", ".join(f"{sum(row['outcome'] == end for row in rows)} {end}" for end in COLOURS if any(row["outcome"] == end for row in rows))
+    spans = [[row[name] for row in rows if row[name] is not None] for name in ("plausible", "floors", "fake_max")]
+    cells = [f"{min(span):{form}} to {max(span):{form}}" if span else "-" for span, form in zip(spans, (".1%", ".2f", ".1f"))]
+    lines.append(f"| {fix} | {ended} | {' | '.join(cells)} |")
+Markdown("\n".join(lines))
+
+# %% [markdown]
+# Farthest from real first. A line that overlaps with the last one in both quality columns names a part that these two seeds do not show to be needed: it may matter at another rate, or be a habit.
+# Lines far away are the ones to keep when you build your own.
+#
+# Now live, at the rate that did best, shortened to 8,000 iterations and at most 45 s:
 
 # %%
 best = min(recommended, key=lambda lr: median(chosen("recommended", lr=lr), "floors"))
@@ -483,8 +526,9 @@ print(f"rate {rate_text(best)}, {trace.iterations:,} iterations; largest generat
 plots.losses_and_scores(trace)
 
 # %% [markdown]
-# Compare with the first figure of this notebook. (A relativistic loss only looks at differences between real and generated logits. G's score may then sit anywhere; D's score,
-# which holds a difference, should come near 0.5, and both losses near $\log 2 = 0.69$, the loss of a coin toss.)
+# Compare with the first figure of this notebook. (D's score is the mean of its scores of real samples and of 1 minus those of generated ones. A relativistic loss only sees differences of logits, so G's score alone may sit anywhere;
+# where D cannot tell the two of a pair apart, D's score comes near 0.5 and both losses near $\log 2 = 0.69$, the loss of a coin toss. A D too weak to tell anything apart would look the same, which is why the samples are
+# measured as well.)
 
 # %%
 recorded = chosen("recommended", lr=best)
@@ -495,7 +539,7 @@ Markdown(f"| who draws | plausible | floors |\n|---|---|---|\n| the rough game |
 plots.samples({"real": calm.data.samples[:6].numpy(), "generated": calm.draw(6).numpy()}, "pulses")
 
 # %% [markdown]
-# The printed line says what the full length brings, the table how far this short run has come. And the crowd? Here are the fitted amplitudes, frequencies and decays of 2,000 pulses each: real ones, those of the combination, and those of
+# The printed line says what the full length brings, the table how far this shorter run has come. And the crowd? Here are the fitted amplitudes, frequencies and decays of 2,000 pulses each: real ones, those of the combination, and those of
 # the rough game.
 
 # %%
@@ -548,12 +592,12 @@ def answer(group, fix, lr):
         for (name, rate), rows in sorted(found.items(), key=lambda item: np.nan_to_num(median(item[1], "floors"), nan=np.inf))
     ]  # fmt: skip
     body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in line) + "</tr>" for line in cells)
-    return f"<table><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr>{body}</table>"
+    return f"<table cellpadding=4><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr>{body}</table>"
 
 
 # %%
 groups = sorted({row["group"] for row in fixes})
-group_menu = widgets.Dropdown(options=groups, value=groups[-1], description="group")
+group_menu = widgets.Dropdown(options=groups, value="cured", description="group")
 fix_menu = widgets.Dropdown(options=["all", *sorted({row["fix"] for row in fixes})], description="fix")
 rate_menu = widgets.Dropdown(options=[("all", "all")] + [(rate_text(lr), lr) for lr in sorted({row["lr"] for row in fixes})], description="rate")
 shown = widgets.HTML()
