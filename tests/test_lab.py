@@ -12,7 +12,7 @@ import torch
 from utils import lab as module
 from utils.hazard import cliffs
 from utils.lab import Lab, Recorded, Run, View, blame, rarity, zigzag
-from utils.recipe import FIXES, Recipe
+from utils.recipe import FIXES, RECOMMENDED, Recipe
 from utils.sweep import record
 from utils.trace import QUANTITIES
 from utils.training import GAN, train
@@ -209,14 +209,14 @@ def test_a_wide_latent_and_the_logits_loss(new):
 def test_the_menu_has_every_fix_and_applies_it_to_the_labs_own_recipe(new, monkeypatch):
     base = {"lr": 1e-5, "latent": 3, "loss": "hinge", "hidden_g": 32, "hidden_d": 32}
     lab = new(Recipe(**base))
-    assert lab.fix.options == tuple(FIXES) and lab.fix.description == "Fix"
+    assert lab.fix.options == (*FIXES, "the combination") and lab.fix.description == "Fix"
     assert lab.run.gan.recipe == lab.recipe  # no fix
     monkeypatch.setattr(Lab, "_show", lambda *_: None)  # a figure of each would take half a minute
     monkeypatch.setattr(module, "View", lambda recipe: None)
     lab.batch.value = 32
-    for fix in FIXES:
+    for fix, changes in (FIXES | {"the combination": RECOMMENDED}).items():
         lab.fix.value = fix
-        assert lab.run.gan.recipe == Recipe(**base | {"batch": 32} | FIXES[fix])
+        assert lab.run.gan.recipe == Recipe(**base | {"batch": 32} | changes)
         lab.run.advance(lab.lr, True)
         assert np.isfinite(lab.run.picture().fake).all() and not lab.run.broken
 

@@ -26,7 +26,7 @@ from utils import data
 from utils.hazard import cliffs
 from utils.metrics import alive
 from utils.plots import ATLAS_COLOURS, DISCRIMINATOR_COLOUR, GENERATOR_COLOUR
-from utils.recipe import FIXES, Recipe, rate_text, whole
+from utils.recipe import FIXES, RECOMMENDED, Recipe, rate_text, whole
 from utils.sweep import DATA, recorded
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 from utils.training import GAN
@@ -36,6 +36,7 @@ SPEEDS = {"slow motion": 0.4, "normal": None, "flat out": 0.0}  # seconds an ite
 DUTY = 0.2  # the share of the time that drawing may take
 # As wide as the page, but never so high that a projector cuts it off.
 PICTURE_LAYOUT = {"width": "100%", "max_width": "1320px", "max_height": "70vh", "object_fit": "contain"}
+MENU = FIXES | {"the combination": RECOMMENDED}  # one fix at a time, or what notebook 06 recommends
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 
 
@@ -455,7 +456,7 @@ class Lab(widgets.VBox):
         )  # fmt: skip
         self.rate_label = widgets.HTML()
         self.data = widgets.Dropdown(options=list(data.DATA_SETS), value=self.recipe.data, description="Data")
-        self.fix = widgets.Dropdown(options=list(FIXES), description="Fix")
+        self.fix = widgets.Dropdown(options=list(MENU), description="Fix")
         self.batch = widgets.BoundedIntText(self.recipe.batch, min=2, max=1024, description="Batch")
         self.seed = widgets.BoundedIntText(seed, min=0, max=10**6, description="Seed")
         for widget in (self.data, self.fix, self.batch, self.seed):
@@ -536,7 +537,7 @@ class Lab(widgets.VBox):
         with self.lock:
             if getattr(self, "run", None) is not None and self.run.count and not self.run.broken:
                 self._keep(f"none by {self.run.count:,}{'' if alive(self.run.gan) else ', but dead'}")
-            fields = {"lr": self.lr, "data": self.data.value, "batch": self.batch.value, **FIXES[self.fix.value]}
+            fields = {"lr": self.lr, "data": self.data.value, "batch": self.batch.value, **MENU[self.fix.value]}
             self.run = Run(Recipe(**{**vars(self.recipe), **fields}), self.seed.value)
             self.view = View(self.run.gan.recipe)
             self.guessed, self.fixed = None, self.fix.value
