@@ -87,6 +87,7 @@ def draw_fits(axes_row, pulses, title):
         axes.set_title(f"{title}\nf = {f:.1f}, d = {d:.2f}, rest {20 * rest:.0f} mV", fontsize=9)
 
 
+# %%
 picture = plots.Picture(alt="Three real and three generated pulses, each with the ring-down that fits it best.", height=4.2)
 grid = picture.subplots(2, 3, sharex=True, sharey=True)
 for row, pulses, title in zip(grid, (rough.data.samples[:3], rough.sample(z)[0][:3]), ("real", "generated")):

@@ -208,6 +208,18 @@ Markdown(score_table([*PUBLISHED, *OURS, BEST]))
 # what is missing from 100 %, on a logarithmic scale, and the dashed line is what perfect samples score.
 
 # %%
+def scale(axes, column):
+    """The axis of a panel, and the dashed line of perfect samples."""
+    perfect = BEST[2 + column][0]
+    axes.axvline(100 - perfect if column % 2 else perfect, color=plots.NAN_COLOUR, linestyle="--", linewidth=1)
+    if column % 2:
+        axes.set(xscale="log", xlim=(300, 0.5))
+        axes.set_xticks((100, 10, 1), ("0 %", "90 %", "99 %"))
+    else:
+        axes.set(xlim=(-0.25 * perfect, 1.06 * perfect), xticks=range(0, int(perfect) + 1, 2 if perfect < 10 else 5))
+
+
+# %%
 def beside(lines):
     picture = plots.Picture(alt=f"Modes and high quality of {len(lines)} methods on ring and grid, with standard errors.", width=11, height=4.6)
     names = [f"{protocol}: {method}" for protocol, method, *_ in lines]
@@ -219,16 +231,14 @@ def beside(lines):
                 x = 100 - mean if column % 2 else mean  # quality: what is missing
                 axes.errorbar(x, y, xerr=None if np.isnan(error) else error, fmt=marker, mfc=face, mec=edge, ecolor=edge, capsize=3)
                 axes.annotate(f"{mean:.3g}", (x, y), (-6, 3), textcoords="offset points", ha="right", fontsize=8)
-        perfect = BEST[2 + column][0]
-        axes.axvline(100 - perfect if column % 2 else perfect, color=plots.NAN_COLOUR, linestyle="--", linewidth=1)
-        axes.set(title=title, **({"xscale": "log", "xlim": (300, 0.5)} if column % 2 else {"xlim": (-0.25 * perfect, 1.06 * perfect)}))
-    for axes, ticks in zip(picture.axes, ((0, 2, 4, 6, 8), (100, 10, 1), (0, 5, 10, 15, 20, 25), (100, 10, 1))):
-        axes.set_xticks(ticks, [f"{100 - tick} %" for tick in ticks] if 100 in ticks else ticks)
+        scale(axes, column)
+        axes.set_title(title)
     picture.axes[0].set_yticks(range(len(lines)), names)
     picture.axes[0].set_ylim(len(lines) - 0.5, -0.8)
     return picture
 
 
+# %%
 beside([*PUBLISHED, *OURS])
 
 # %% [markdown]
