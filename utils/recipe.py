@@ -38,6 +38,7 @@ class Recipe:
     d_rate              D's learning rate as a multiple of G's (two time scales, arXiv 1706.08500)
     ema                 decay an iteration of the running average of G's weights that draws the samples; 0 averages nothing
     warmup              iterations over which the rates rise to lr
+    head_start          iterations over which G's rate alone rises, so that D leads at first
     anneal              iteration at which the rates have reached 0, falling over the second half of the way along a
                         cosine (arXiv 1608.03983); 0 never lets them fall
     alternating         G learns from D as D is after its own update, not from the same forward pass
@@ -68,6 +69,7 @@ class Recipe:
     d_rate: float = 1.0
     ema: float = 0.0
     warmup: int = 0
+    head_start: int = 0
     anneal: int = 0
     alternating: bool = False
     grain: bool = False
@@ -82,7 +84,7 @@ class Recipe:
         whole("batch", self.batch, at_least=2)
         for name in ("latent", "hidden_g", "hidden_d", "layers"):
             whole(name, getattr(self, name), at_least=1)
-        for name in ("warmup", "anneal"):
+        for name in ("warmup", "head_start", "anneal"):
             whole(name, getattr(self, name), at_least=0)
         for name in ("normalise", "bounded", "spectral", "alternating", "grain"):
             if not isinstance(getattr(self, name), bool):

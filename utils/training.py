@@ -91,7 +91,8 @@ class GAN:
             share *= min(1.0, self.iteration / recipe.warmup)
         if recipe.anneal:
             share *= (1 + math.cos(math.pi * min(max(2 * self.iteration / recipe.anneal - 1, 0.0), 1.0))) / 2
-        self.optimiser_g.param_groups[0]["lr"] = share * self._lr
+        start = min(1.0, self.iteration / recipe.head_start) if recipe.head_start else 1.0
+        self.optimiser_g.param_groups[0]["lr"] = share * start * self._lr
         self.optimiser_d.param_groups[0]["lr"] = share * self._lr * recipe.d_rate
 
     def latents(self, count: int, random: torch.Generator) -> torch.Tensor:
@@ -151,7 +152,7 @@ class GAN:
 
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
-        if self.recipe.warmup or self.recipe.anneal:
+        if self.recipe.warmup or self.recipe.head_start or self.recipe.anneal:
             self._set_rates()
         alternating = self.recipe.alternating
         # Both gradients are taken before either network moves, a simultaneous update, unless the recipe alternates.
