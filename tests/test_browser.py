@@ -116,7 +116,8 @@ def server(tmp_path_factory):
                 log_text = (home / "log").read_text()
                 assert process.poll() is None and time.monotonic() < end, f"JupyterLab did not start:\n{log_text}"
                 time.sleep(0.2)
-        yield lambda name: f"{address}/lab/tree/{name}?token={token}"
+        # a workspace each, or the second page would open the first one's tab too
+        yield lambda name: f"{address}/lab/workspaces/{name}/tree/{name}.ipynb?token={token}"
     finally:
         process.send_signal(signal.SIGTERM)
         try:
@@ -154,7 +155,7 @@ def test_the_lab_in_a_browser(browser, server):
     expect.set_options(timeout=PATIENCE)
     measured = {}
 
-    page.goto(server("lab.ipynb"))
+    page.goto(server("lab"))
     ready_to_run(page)
     run_all(page)
     errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")
@@ -293,7 +294,7 @@ def test_the_phase_portrait_and_the_explorer_in_a_browser(browser, server):
     page = browser.new_page(viewport={"width": 1400, "height": 1000})
     page.set_default_timeout(PATIENCE)
     expect.set_options(timeout=PATIENCE)
-    page.goto(server("game.ipynb"))
+    page.goto(server("game"))
     ready_to_run(page)
     run_all(page)
     errors = page.locator("[data-mime-type='application/vnd.jupyter.error']")

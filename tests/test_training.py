@@ -55,6 +55,7 @@ def same(one: Trace, other: Trace) -> bool:
         ({"ema": math.nan}, "ema must be at least 0 and below 1, not nan"),
         ({"alternating": 1}, "alternating must be True or False, not 1"),
         ({"warmup": -1}, "warmup must be at least 0, not -1"),
+        ({"head_start": -1}, "head_start must be at least 0, not -1"),
         ({"anneal": 10.0}, "anneal must be a whole number, not 10.0"),
         ({"layers": 0}, "layers must be at least 1, not 0"),
     ],
@@ -271,6 +272,14 @@ def test_warm_up_and_annealing_set_the_rates_of_both_networks():
         moved = max((weight - old).abs().max().item() for weight, old in zip(gan.weights_g, before))
         assert moved <= 3 * rate and (moved > 0) == (iteration < 12)
     assert gan.lr == 1e-3
+
+
+def test_a_head_start_lets_only_the_rate_of_g_rise():
+    gan = GAN(Recipe(**SMALL | {"lr": 1e-3, "head_start": 4, "d_rate": 0.5}))
+    for iteration in range(1, 7):
+        gan.step()
+        found = [optimiser.param_groups[0]["lr"] for optimiser in (gan.optimiser_g, gan.optimiser_d)]
+        assert found == pytest.approx([1e-3 * min(1, iteration / 4), 0.5e-3])
 
 
 @pytest.mark.parametrize("d_rate", [0.25, 4.0])
