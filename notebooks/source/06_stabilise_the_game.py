@@ -514,10 +514,22 @@ for fix, rows in [(fix, chosen("without", fix)) for fix in parts] + [("all parts
 Markdown("\n".join(lines))
 
 # %% [markdown]
-# Farthest from real first. A line that overlaps with the last one in both quality columns names a part that these few seeds do not show to be needed: it may matter at another rate, or be a habit. A small gap can be luck, since a
-# few runs are compared with ten. Lines far away are the ones to keep when you build your own.
+# Farthest from real first. A line that overlaps with the last one in both quality columns names a part that its run does not show to be needed: it may matter at another rate, or be a habit. A small gap can be luck, since
+# single runs are compared with ten. Lines far away are the ones to keep when you build your own.
 #
 # Now live, at the rate that did best, for 8,000 iterations, or as many as your machine makes in 40 s, annealed over that length:
+
+# %%
+def plausible_share(generator):
+    """A function of a GAN: the plausible share of 2,000 pulses of that one of its generators."""
+
+    def look(gan):
+        with torch.no_grad():
+            pulses = getattr(gan, generator)(gan.latents(2000, torch.Generator().manual_seed(0)))
+        return pulse_quality(pulses)["plausible"]
+
+    return look
+
 
 # %%
 best = min(recommended, key=lambda lr: median(chosen("recommended", lr=lr), "floors"))
@@ -525,7 +537,8 @@ recipe, start = recommended[best], time.monotonic()
 train(GAN(recipe), iterations=200, progress=False)  # how fast is this machine?
 length = int(np.clip(200 * 40 / (time.monotonic() - start), 1000, 8000))
 calm = GAN(replace(recipe, anneal=length), seed=0)
-trace = train(calm, iterations=length, stop=lambda: time.monotonic() - start > 50)
+looks = {"player": plausible_share("generator"), "average": plausible_share("averaged")}
+trace = train(calm, iterations=length, watch=looks, watch_every=500, stop=lambda: time.monotonic() - start > 50)
 print(f"rate {rate_text(best)}, {trace.iterations:,} iterations; largest generated logit {trace.fake_max.max():.1f}")
 plots.losses_and_scores(trace)
 
@@ -569,18 +582,22 @@ picture
 #
 # One ingredient changes nothing in the game. `ema` keeps a running average of G's weights, and the average draws the samples, while the player itself goes on playing. Think of the
 # spiral: a player that circles the equilibrium is never there, but the mean of its positions is near. On the other hand an average lags behind a player that still improves.
-# **Predict** which effect is the larger one here. The same run, the same latents, drawn by both:
+# **Predict** which effect is the larger one here. During the live run above, every 500th iteration, both have drawn 2,000 pulses from the same latents:
 
 # %%
-with torch.no_grad():
-    player = calm.generator(calm.latents(2000, torch.Generator().manual_seed(0)))
-for name, pulses in (("the player", player), ("its average", calm.draw(2000))):
-    found = pulse_quality(pulses)
-    print(f"{name:12} plausible {found['plausible']:6.1%}, floors {found['floors']:.2f}")
+picture = plots.Picture(alt="Plausible share along the live run, of the average of G and of the player.", height=2.8)
+axes = picture.subplots()
+for name, style in (("average", "-"), ("player", "--")):
+    axes.plot(trace.watched["iteration"], trace.watched[name], style, color=plots.GENERATOR_COLOUR, label=name)
+axes.axvline(length / 2, color="0.5", linestyle=":")
+axes.text(length / 2, 0.05, " the rate begins to fall", fontsize=8)
+axes.set(xlabel="iteration", ylabel="plausible share", ylim=(0, 1))
+axes.legend(fontsize=8)
+picture
 
 # %% [markdown]
-# This is one run. The matrix above asks the same question without the rest of the combination, and does not give one answer: look up "averaged G" against "no fix" at both rates. An average helps a player that circles, and
-# holds back one that travels; which one it is depends on the rate and on how far the game has come.
+# Both are there, one after the other. As long as the player travels, its average lags behind; once it wanders about what it has found, the average of its positions is better than the positions. Where the
+# two lines cross depends on the rate and on how far the game has come, and so the matrix above, which asks the same question of short runs, does not give one answer: look up "averaged G" against "no fix" at both rates.
 #
 # ## Ask the table
 #
