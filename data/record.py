@@ -34,7 +34,7 @@ SLOW = [*MASKS, "LSGAN", "relativistic", "normalised units", "bounded latent", "
 # The recommended recipe with one ingredient taken back: what each of them is worth in company.
 WITHOUT = {
     "relativistic loss": {"loss": "logits"}, "penalty": {"penalty": "none"}, "alternating updates": {"alternating": False},
-    "normalised units": {"normalise": False, "gamma": 0.3 * 20**2},  # the same penalty, in millivolts
+    "normalised units": {"normalise": False, "gamma": RECOMMENDED["gamma"] * 20**2},  # the same penalty, in millivolts
     "wider latent": {"latent": 1}, "depth": {"layers": 1},
     "narrow G": {"hidden_g": 512}, "beta1 = 0": {"beta1": 0.5}, "averaged G": {"ema": 0.0}, "annealing": {"anneal": 0},
     "G's own noise": {"grain": False},

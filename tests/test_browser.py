@@ -21,6 +21,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from test_notebooks import NOTEBOOKS, build
 
 ROOT = Path(__file__).parent.parent
 ARTEFACTS = ROOT / "artefacts"
@@ -52,16 +53,6 @@ def browser():
         chromium.close()
 
 
-def without_solutions(name: str):
-    """The notebook of that source, as a reader gets it."""
-    import jupytext
-
-    notebook = jupytext.read(ROOT / "notebooks" / "source" / f"{name}.py")
-    notebook.cells = [cell for cell in notebook.cells if "solution" not in cell.metadata.get("tags", [])]
-    notebook.metadata = {"kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"}}
-    return notebook
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory):
     """A JupyterLab of its own, with settings of its own; yields a function from a notebook's name to its address.
@@ -72,13 +63,13 @@ def server(tmp_path_factory):
 
     home = tmp_path_factory.mktemp("jupyter")
     (home / "work").mkdir()
-    lab, game = without_solutions("03_learning_rate_lab"), without_solutions("06_stabilise_the_game")
+    lab, game = (
+        build.reader(NOTEBOOKS / "source" / f"{name}.py") for name in ("03_learning_rate_lab", "06_stabilise_the_game")
+    )
     lab.cells += [nbformat.v4.new_code_cell(ANOTHER_CELL), nbformat.v4.new_code_cell(SECOND_LAB)]
     code = [cell for cell in game.cells if cell.cell_type == "code"]
     needed = ("def portrait", "gamma_slider", "def answer", "group_menu")
-    game.cells = [
-        cell for cell in code if "setup" in cell.metadata.get("tags", []) or any(text in cell.source for text in needed)
-    ]
+    game.cells = [cell for cell in code if "setup" in build.tags(cell) or any(text in cell.source for text in needed)]
     for name, notebook in (("lab", lab), ("game", game)):
         nbformat.write(notebook, home / "work" / f"{name}.ipynb")
     settings = {

@@ -318,6 +318,11 @@ picture
 # For the logits loss, which has the most runs:
 
 # %%
+def excluded(clean):
+    """The chance of a NaN that so many clean runs exclude."""
+    return f"{1 - 0.05 ** (1 / clean):.0%}" if clean else "-"
+
+
 lines = []
 for rate in rates:
     mine = runs.get(("logits loss", rate), [])
@@ -328,7 +333,7 @@ for rate in rates:
     mine = [row for row in mine if row["cap"] == cap]
     naive = [row["nan_at"] > cap for row in runs["no fix", rate]]
     counts = [sum(state(row) == kind for row in mine) for kind in MARKS]
-    bound = f"{1 - 0.05 ** (1 / len(mine)):.0%}" if counts[0] == 0 else "-"
+    bound = excluded(len(mine) if counts[0] == 0 else 0)
     text = " / ".join(map(str, counts))
     lines.append(f"{rate} | {len(mine)} to {cap:,} | {text} | {sum(naive)} of {len(naive)} | {bound}")
 listing("rate | runs with logits | NaN / dead / alive | naive runs alive at that cap | excluded: a chance of NaN above", lines)
@@ -395,8 +400,7 @@ lines = []
 for fix in fixes:
     word = "-" if fix == "no fix" else judge(fix)
     clean = max((len(runs[fix, rate]) for rate in rates if (fix, rate) in runs and "NaN" not in map(state, runs[fix, rate])), default=0)
-    bound = f"{1 - 0.05 ** (1 / clean):.0%}" if clean else "-"
-    lines.append(f"{fix} | {' | '.join(ends(fix, rate) for rate in rates)} | {bound} | {arithmetic(fix)} | {word}")
+    lines.append(f"{fix} | {' | '.join(ends(fix, rate) for rate in rates)} | {excluded(clean)} | {arithmetic(fix)} | {word}")
 listing("fix | 1e-3 | 1e-4 | 1e-5 | excluded: a chance of NaN above | the loss | verdict", lines)
 
 # %% [markdown]
