@@ -51,17 +51,17 @@ DRAFTS = {
     "recommended": (Recipe(lr=2e-3, d_rate=0.5, head_start=2000, **DRAFT, **OURS), 10),
     "recommended, no head start": (Recipe(lr=2e-3, d_rate=0.5, **DRAFT, **OURS), 8),
     "recommended, no head start, D as fast": (Recipe(lr=2e-3, **DRAFT, **OURS), 4),
-    "at the draft's rate": (Recipe(lr=2e-4, head_start=2000, **DRAFT, **OURS), 1),
-    "at the draft's rate, latent of 2": (Recipe(lr=2e-4, head_start=2000, **DRAFT | {"latent": 2}, **OURS), 1),
-    "relativistic+R1+R2": (Recipe(lr=2e-4, **DRAFT, loss="relativistic", penalty="r1+r2"), 1),
-    "GAN": (Recipe(lr=2e-4, **DRAFT, loss="logits"), 1),
+    "at the draft's rate": (Recipe(lr=2e-4, head_start=2000, **DRAFT, **OURS), 3),
+    "at the draft's rate, latent of 2": (Recipe(lr=2e-4, head_start=2000, **DRAFT | {"latent": 2}, **OURS), 3),
+    "relativistic+R1+R2": (Recipe(lr=2e-4, **DRAFT, loss="relativistic", penalty="r1+r2"), 3),
+    "GAN": (Recipe(lr=2e-4, **DRAFT, loss="logits"), 3),
 }
 FIX_PLAN = [
     *(Experiment("recommended", "recommended", Recipe(lr=lr, **RECOMMENDED), 10, 20_000) for lr in RATES),
     *(Experiment("bar", "logits loss", Recipe(lr=lr, loss="logits"), 20, 20_000) for lr in (1e-3, 1e-4)),
     Experiment("bar", "logits loss", Recipe(lr=1e-5, loss="logits"), 2, 300_000),
     *(Experiment("naive", fix, Recipe(lr=1e-3, **FIXES[fix]), 5, 2_000) for fix in FIXES),
-    *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 2, 3_000) for fix in ON_CURED for lr in RATES[:2]),
+    *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 4, 3_000) for fix in ON_CURED for lr in RATES[:2]),
     *(Experiment("naive", fix, Recipe(lr=1e-4, **FIXES[fix]), 2, 20_000) for fix in SLOW),
     *(
         Experiment("benchmark", fix, Recipe(lr=1e-3, data=data, **{**changes, "anneal": LENGTH[data]}), 10, LENGTH[data])
@@ -70,7 +70,7 @@ FIX_PLAN = [
     ),
     *(Experiment("draft", fix, recipe, seeds, 20_000, 10_000) for fix, (recipe, seeds) in DRAFTS.items()),
     *(
-        Experiment("without", f"without {part}", Recipe(lr=1e-3, **{**RECOMMENDED, **change}), 1, 20_000)
+        Experiment("without", f"without {part}", Recipe(lr=1e-3, **{**RECOMMENDED, **change}), 5, 20_000)
         for part, change in WITHOUT.items()
     ),
 ]

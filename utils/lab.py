@@ -673,9 +673,7 @@ class Recorded(widgets.VBox):
         options = [(name.replace("_lr", ", learning rate "), name) for name in names]
         self.name = widgets.Dropdown(options=options, description="Runs")
         self.seed = widgets.IntSlider(0, 0, 1, description="Seed", layout=widgets.Layout(width="300px"))
-        self.position = widgets.IntSlider(
-            0, 0, 1, description="Iteration", readout=False, layout=widgets.Layout(width="600px")
-        )
+        self.position = widgets.IntSlider(0, 0, 1, description="Iteration", readout=False, layout=widgets.Layout(width="600px"))
         self.text = widgets.HTML()
         self.image = widgets.Image(format="png", layout=PICTURE_LAYOUT)
         self._runs()

@@ -61,8 +61,7 @@ def record(
     paths = [folder / f"seed{seed:03d}.npz" for seed in seeds]
     missing = [(path, seed) for path, seed in zip(paths, seeds) if not path.exists()]
     calls = (
-        joblib.delayed(_record)(path, recipe, iterations, seed, tuple(atlas_at.get(seed, ())), watch)
-        for path, seed in missing
+        joblib.delayed(_record)(path, recipe, iterations, seed, tuple(atlas_at.get(seed, ())), watch) for path, seed in missing
     )
     list(_finished(calls, len(missing), jobs, progress))
     return paths
