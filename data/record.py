@@ -63,6 +63,7 @@ FIX_PLAN = [
     *(Experiment("naive", fix, Recipe(lr=1e-3, **FIXES[fix]), 5, 2_000) for fix in FIXES),
     *(Experiment("cured", fix, Recipe(lr=lr, **{**CURED, **FIXES[fix]}), 4, 3_000) for fix in ON_CURED for lr in RATES[:2]),
     *(Experiment("naive", fix, Recipe(lr=1e-4, **FIXES[fix]), 2, 20_000) for fix in SLOW),
+    *(Experiment("naive", fix, Recipe(lr=1e-5, **FIXES[fix]), 2, 300_000) for fix in MASKS),
     *(
         Experiment("benchmark", fix, Recipe(lr=1e-3, data=data, **{**changes, "anneal": LENGTH[data]}), 10, LENGTH[data])
         for fix, changes in (("recommended", POINTS), ("plain GAN", PLAIN))
