@@ -1,6 +1,7 @@
 """The files around the code agree with each other: environments, README's commands, sizes, style."""
 
 import re
+import runpy
 import shutil
 import subprocess
 import sys
@@ -11,10 +12,11 @@ except ModuleNotFoundError:  # Python 3.10
     import tomli as tomllib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from utils.recipe import Recipe
-from utils.sweep import DATA, recorded
+from utils.sweep import DATA, recorded, table
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -98,6 +100,47 @@ def test_the_recorded_runs_are_whole_and_named(folder, recipe, seeds, lowest, hi
         assert trace.nan_at == trace.iterations or (trace.nan_at is None and trace.iterations == int(trace.provenance["cap"]))
     times = sorted(trace.nan_at or int(trace.provenance["cap"]) for trace in traces)
     assert lowest <= times[len(times) // 2] <= highest
+
+
+def test_the_recorded_table_is_what_the_plan_makes():
+    planned = [line for one in runpy.run_path(str(DATA / "record.py"))["FIX_PLAN"] for line in one.lines()]
+    rows = table("fixes.csv")
+    identities = [sorted(tuple(line[name] for name in planned[0]) for line in lines) for lines in (rows, planned)]
+    assert identities[0] == identities[1]
+    assert all(row[name] for row in rows for name in ("torch", "processor", "date", "commit"))
+
+
+def chosen(group: str, **conditions) -> list[dict]:
+    rows = [row for row in table("fixes.csv") if row["group"] == group]
+    return [row for row in rows if all(row[name] == value for name, value in conditions.items())]
+
+
+@pytest.mark.parametrize(
+    "group, lr, runs",
+    [
+        ("bar", 1e-3, 20), ("bar", 1e-4, 20), ("bar", 1e-5, 2),
+        ("recommended", 1e-3, 10), ("recommended", 1e-4, 10), ("recommended", 1e-5, 10),
+    ],
+)  # fmt: skip
+def test_what_is_said_to_cure_survived_in_every_recorded_run(group, lr, runs):
+    rows = chosen(group, lr=lr)
+    assert len(rows) == runs and all(row["iterations"] == row["cap"] >= 20_000 for row in rows)
+    assert all(row["nan_at"] is None and row["alive"] for row in rows)
+
+
+def test_the_recommended_recipe_is_good_at_its_rate():
+    assert all(row["plausible"] >= 0.9 and row["floors"] <= 3 for row in chosen("recommended", lr=1e-3))
+
+
+@pytest.mark.parametrize("data, modes, quality", [("ring", 8, 0.97), ("grid", 25, 0.95)])
+def test_the_recommended_recipe_captures_every_mode_in_every_trial(data, modes, quality):
+    rows = chosen("benchmark", fix="recommended", data=data)
+    assert len(rows) >= 10 and all(row["modes"] == modes and row["high_quality"] >= quality for row in rows)
+
+
+def test_the_drafts_protocol_is_won_on_average():
+    shares = [row["high_quality"] for row in chosen("draft", fix="recommended")]
+    assert len(shares) >= 10 and np.mean(shares) > 0.9 and min(shares) > 0.5
 
 
 def test_the_code_is_clean():

@@ -95,7 +95,7 @@ def sliced_wasserstein(one: torch.Tensor, other: torch.Tensor, projections: int 
 
 @functools.cache
 def floor(count: int = COUNT, pairs: int = 5) -> float:
-    """The sliced Wasserstein distance of two samples of `count` real pulses, mean of `pairs`: no generator can do better."""
+    """The sliced Wasserstein distance of two samples of `count` real pulses, mean of `pairs`: what real ones score."""
     draws = [data.pulses(count, seed=10 + draw).samples for draw in range(2 * pairs)]
     return float(np.mean([sliced_wasserstein(one, other) for one, other in zip(draws[::2], draws[1::2])]))
 
@@ -155,7 +155,8 @@ def quality(gan: GAN, count: int | None = None, seed: int = 0) -> dict[str, floa
 def signal(gan: GAN, count: int = 1000) -> np.ndarray:
     """How strongly G's loss pulls at each of `count` fresh generated samples: |d loss_g / d logit| times count, (count,).
 
-    About 1 in a healthy game; exactly 0 where a clamp or a rounded sigmoid has cut the gradient off.
+    Of the logits loss it is 1 minus the score: 0.5 in a balanced game, near 1 where D wins. Exactly 0 where a clamp or a
+    rounded sigmoid has cut the gradient off.
     """
     random = torch.Generator().manual_seed(0)
     _, fake = gan.sample(gan.latents(count, random))

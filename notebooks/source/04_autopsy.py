@@ -300,7 +300,7 @@ Markdown("\n".join(lines))
 
 # %% [markdown]
 # From 1e-4 to 1e-5 the number of draws grows several times, the amount of training changes little (the last row has few runs): the run comes to the same
-# dangerous stretch, more slowly, and buys more tickets while it is there. The first row is the other death, the explosion, which needs hardly any training. It therefore dies of rarer latents (the table of z above): those at 1e-5 lie further out. A smaller rate does not move
+# dangerous stretch, more slowly, and buys more tickets while it is there. The first row is the other death, the explosion, which needs hardly any training. A run at 1e-5, with its many draws, lives to meet rarer latents (the table of z above): those that end it lie further out. A smaller rate does not move
 # the cliff, and does not keep the logits from it.
 #
 # ## A larger batch buys more tickets
