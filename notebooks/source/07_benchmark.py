@@ -306,7 +306,7 @@ Markdown("\n".join([*lines, f"| by arithmetic: uniform noise on a square of side
 
 # %% [markdown]
 # In the draft's three games as quoted, and in the two of them that we ran, about nine samples in ten are off the islands (the last line is what pure noise would have). Our other lines keep its networks, batch, length, betas and number of samples. They deviate in the game (relativistic, R1 alone and weaker, normalised units, alternating), in
-# averaging, annealing and D's head start. The lines called "recommended" also deviate in the rates, ten times the draft's for G. Those were searched for on this score; the lines at the draft's rate are single trials with settings that nobody tuned here.
+# averaging, annealing and D's head start. The lines called "recommended" also deviate in the rates, ten times the draft's for G. Those were searched for on this score; the lines at the draft's rate have settings that nobody tuned here.
 #
 # A mean can hide a story. Here are the trials of the last three lines one by one, by seed:
 
