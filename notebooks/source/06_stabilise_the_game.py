@@ -445,7 +445,7 @@ matrix("cured", "One change each on top of logits, units and a wide latent", rat
 # iterations are a tenth of the training that the same number means at 1e-3, so a poor box there says "not yet", not "never". And each fix was tried with one
 # strength, ours. To see how far luck alone goes, compare the seeds of one fix at one rate:
 
-# %%
+# %% tags=["setup"]
 def floors(fix, lr):
     """Of the finite runs, in floors."""
     return [row["floors"] for row in chosen("cured", fix, lr) if row["outcome"] in ("poor", "good")]
