@@ -454,13 +454,12 @@ axes = picture.subplots()
 looks = (("-", "black"), ("--", "#009E73"), ("-.", "#CC79A7"), (":", "#56B4E9"))  # runs, so not the colours of G and D
 for (name, trace), (line, colour) in zip(traces.items(), looks, strict=True):
     axes.plot(ATLAS_Z, trace.atlas["logit"][-1], line, color=colour, linewidth=1.8, label=f"{name}: {ended[name]}")
-levels = {CLIFF: f"above {CLIFF:.2f}: D hears nothing (bce, epsilon)"}
-for name in ("epsilon", "bce"):
-    level = float(wide[(wide < 0) & (gradients(name, wide)[1].abs() < 1e-6)].max())
-    levels[level] = f"below {level:.1f}: G hears less than a millionth ({name})"
-for level, words in levels.items():
+silent = {name: float(wide[(wide < 0) & (gradients(name, wide)[1].abs() < 1e-6)].max()) for name in ("epsilon", "bce")}
+words = " or ".join(f"{level:.1f} ({name})" for name, level in silent.items())
+axes.text(5.9, CLIFF, f"above {CLIFF:.2f}: D hears nothing (bce, epsilon)", fontsize=8, va="bottom", ha="right")
+axes.text(-5.9, silent["epsilon"], f"below {words}: no pull above 1e-6 on G", fontsize=8, va="bottom")
+for level in (CLIFF, *silent.values()):
     axes.axhline(level, color=plots.NAN_COLOUR, linestyle="--", linewidth=0.8)
-    axes.text(-5.9, level, words, fontsize=8, va="top" if level < -20 else "bottom", bbox={"facecolor": "white", "edgecolor": "none", "pad": 1})
 axes.set_yscale("symlog", linthresh=20)
 axes.set_yticks([-300, -100, -10, 0, 10, 100, 300], ["-300", "-100", "-10", "0", "10", "100", "300"])
 axes.set(xlabel="latent z", ylabel="D's logit (logarithmic beyond 20)")
