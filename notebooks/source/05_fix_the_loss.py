@@ -406,7 +406,7 @@ for fix in fixes:
 listing("fix | 1e-3 | 1e-4 | 1e-5 | excluded: a chance of NaN above | the loss | verdict", lines)
 
 # %% [markdown]
-# Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate. The bound is that of the rate with the most clean runs: five runs exclude very little, and it is the arithmetic that carries those verdicts.
+# Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate. The bound is that of the rate with the most clean runs: five runs exclude very little, and it is the arithmetic that carries those verdicts. And each fix was run with one strength: notebook 06 shows what R1 does with another.
 #
 # Three rows. Warm-up dies before its 1,000 iterations are over, while the rate is still on its way up: it is a smaller rate for a while, and the series has said what a smaller rate does. And averaging G's
 # weights never enters the game, so those runs are the naive ones, iteration by iteration. A third is a puzzle solved: a bounded latent is no help at 1e-3, where D takes nearly the whole batch for real (the G scores of notebook 04); at 1e-4, where notebook 04 found one rare latent to
