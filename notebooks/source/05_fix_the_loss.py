@@ -135,10 +135,10 @@ picture
 # How high are the ceilings, and where do they begin? The *cut* is the logit from which on less than half of the slope on paper is left.
 
 # %%
-def cut(slope, right):
-    """The logit nearest to 0, on its right or left, where less than half of the slope is left; "none" up to 200."""
+def cut(slope, right, least=0.5):
+    """The logit nearest to 0, on its right or left, where the slope is below `least` (of 1 on paper); "none" up to 200."""
     side = (wide > 0) if right else (wide < 0)
-    lost = wide[side & ~(slope.abs() >= 0.5)]
+    lost = wide[side & ~(slope.abs() >= least)]
     return "none" if len(lost) == 0 else f"{lost.abs().min() * (1 if right else -1):.2f}"
 
 
@@ -454,7 +454,7 @@ axes = picture.subplots()
 looks = (("-", "black"), ("--", "#009E73"), ("-.", "#CC79A7"), (":", "#56B4E9"))  # runs, so not the colours of G and D
 for (name, trace), (line, colour) in zip(traces.items(), looks, strict=True):
     axes.plot(ATLAS_Z, trace.atlas["logit"][-1], line, color=colour, linewidth=1.8, label=f"{name}: {ended[name]}")
-silent = {name: float(wide[(wide < 0) & (gradients(name, wide)[1].abs() < 1e-6)].max()) for name in ("epsilon", "bce")}
+silent = {name: float(cut(gradients(name, wide)[1], False, least=1e-6)) for name in ("epsilon", "bce")}
 words = " or ".join(f"{level:.1f} ({name})" for name, level in silent.items())
 axes.text(5.9, CLIFF, f"above {CLIFF:.2f}: D hears nothing (bce, epsilon)", fontsize=8, va="bottom", ha="right")
 axes.text(-5.9, silent["epsilon"], f"below {words}: no pull above 1e-6 on G", fontsize=8, va="bottom")

@@ -360,7 +360,7 @@ def paint(axes, x, y, row):
     text = f"{ended[0].upper()} {number}"
     shade = np.clip(6 / row["floors"], 0.15, 1) if ended == "poor" else 1  # the paler, the further from real
     axes.barh(y, 0.94, height=0.84, left=x, color=COLOURS[ended], alpha=shade)
-    axes.text(x + 0.47, y, text, ha="center", va="center", fontsize=7, color="white" if ended in ("NaN", "good") else "black")
+    axes.text(x + 0.47, y, text, ha="center", va="center", fontsize=9, color="white" if ended in ("NaN", "good") else "black")
 
 
 def beside(group, fix, lrs):
@@ -375,7 +375,7 @@ def beside(group, fix, lrs):
 # %%
 def matrix(group, title, lrs):
     outcomes = [row["outcome"] for lr in lrs for row in chosen(group, lr=lr)]
-    names = sorted({row["fix"] for row in chosen(group)}, key=lambda fix: rank(group, fix, lrs))
+    names = sorted({row["fix"] for row in chosen(group)}, key=lambda fix: (rank(group, fix, lrs), fix))
     told = ", ".join(f"{outcomes.count(ended)} {ended}" for ended in COLOURS)
     picture = plots.Picture(alt=f"{title}: fixes against learning rates, each run by its outcome. {told}.", height=1.1 + 0.25 * len(names))
     axes, left = picture.subplots(), 0
@@ -390,7 +390,7 @@ def matrix(group, title, lrs):
         texts = [beside(group, name, lrs)[words == "cost"] for name in names]
         axes.text(x, -0.9, words if any(texts) else "")
         for y, text in enumerate(texts):
-            axes.text(x, y, text, va="center", fontsize=8)
+            axes.text(x, y, text, va="center", fontsize=9)
     return framed(picture, names, left + 1.8, f"{title} ({told})")
 
 
@@ -398,7 +398,7 @@ def matrix(group, title, lrs):
 def framed(picture, names, width, title):
     axes = picture.axes[0]
     axes.set(xlim=(0, width), ylim=(len(names) - 0.5, -1.5), xticks=[])
-    axes.set_yticks(range(len(names)), names, fontsize=9)
+    axes.set_yticks(range(len(names)), names, fontsize=10)
     axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
     picture.suptitle(title, fontsize=11)
@@ -536,9 +536,10 @@ lines = ["| | outcomes | plausible | beside all parts | floors | beside all part
 parts = sorted({row["fix"] for row in chosen("without")}, key=lambda fix: -np.nan_to_num(median(chosen("without", fix), "floors"), nan=np.inf))
 for fix, rows in [(fix, chosen("without", fix)) for fix in parts] + [("all parts", chosen("recommended", lr=1e-3))]:
     ended = ", ".join(f"{sum(row['outcome'] == end for row in rows)} {end}" for end in COLOURS if any(row["outcome"] == end for row in rows))
-    cells = [f"{low:{form}} to {high:{form}}" for (low, high), form in zip(spans(rows), (".1%", ".2f", ".1f"))]
-    share, away = ("" if fix == "all parts" else beside_all(*pair) for pair in list(zip(spans(rows), whole))[:2])
-    lines.append(f"| {fix} | {ended} | {cells[0]} | {share} | {cells[1]} | {away} | {cells[2]} |")
+    mine = spans(rows)
+    share, away, logit = (f"{low:{form}} to {high:{form}}" for (low, high), form in zip(mine, (".1%", ".2f", ".1f")))
+    beside_share, beside_away = ("" if mine == whole else beside_all(mine[which], whole[which]) for which in (0, 1))
+    lines.append(f"| {fix} | {ended} | {share} | {beside_share} | {away} | {beside_away} | {logit} |")
 Markdown("\n".join(lines))
 
 # %% [markdown]
