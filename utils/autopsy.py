@@ -31,7 +31,8 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from utils.hazard import cliffs, hazard
 from utils.losses import LOSSES
-from utils.recipe import whole
+from utils.recipe import Recipe, whole
+from utils.trace import Trace
 from utils.training import GAN
 
 __all__ = ["Collapse", "FlightRecorder", "Tracer", "Verdict", "autopsy", "cliffs", "counterfactual", "guard", "hazard"]
@@ -638,6 +639,122 @@ class guard:
                 yield _clone(batch)
         window.clear()
         return False
+
+
+# ---------------------------------------------------------------- the one explanation of a NaN, in words
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """What made a GAN's loss not finite; a field is None where no single sample did.
+
+    term    such as "log(1 - D(G(z)))"
+    of      "generated" or "real", the half of the batch that `sample` (0-based) counts in
+    logit   D's logit of that sample, and `value` what the term made of it
+    count   how many samples of the batch broke the term
+    words   all of it in one or two sentences
+    """
+
+    words: str
+    term: str | None = None
+    of: str | None = None
+    sample: int | None = None
+    logit: float | None = None
+    value: float | None = None
+    count: int = 0
+
+
+def explain(real_logits: torch.Tensor, fake_logits: torch.Tensor, z: torch.Tensor, recipe: Recipe, flipped=None) -> Explanation:
+    """Which term of which sample made this loss not finite, from D's logits for a batch, each (batch,).
+
+    z are the latents (batch, latent) of the generated samples; `flipped` marks the real samples, (batch,) of bool, that D
+    was told are generated. Where a recipe flips labels and nobody kept which, one sample is named only if it must be it.
+    """
+    for of, logits in (("real", real_logits), ("generated", fake_logits)):
+        if not logits.isfinite().all():
+            sample = _first(~logits.isfinite())
+            words = f"D's logit for {of} sample {sample} is {logits[sample]:g}: the weights themselves overflowed."
+            return Explanation(words, None, of, sample, float(logits[sample]), None, int((~logits.isfinite()).sum()))
+    penalty = "" if recipe.penalty == "none" else f" or the penalty {recipe.penalty!r}"
+    if recipe.loss != "matlab":
+        lowest, highest = torch.cat([real_logits, fake_logits]).aminmax()
+        return Explanation(f"the loss {recipe.loss!r}{penalty} overflowed at logits from {lowest:.3g} to {highest:.3g}.")
+    for term, of, logits, values, certain in _terms(real_logits, fake_logits, recipe, flipped):
+        broken = ~values.isfinite()
+        count = int(broken.sum())
+        if count > 1 and not certain:
+            words = f"{term} of one of the {count} real samples beyond the cliff is -inf; which of them had flipped labels is not known."
+            return Explanation(words, term, of, count=count)
+        if count:
+            sample = _first(broken)
+            return Explanation(
+                _sentence(term, of, sample, logits, values, z, recipe), term, of, sample, float(logits[sample]),
+                float(values[sample]), count,
+            )  # fmt: skip
+    return Explanation(f"no single term is infinite: their sum{penalty} overflowed.")
+
+
+def _terms(real_logits, fake_logits, recipe, flipped) -> list[tuple]:
+    """(term, whose, logits, values, is it certain that D was told so) in the order in which the loss computes them."""
+    real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
+    fakes = [
+        ("log(1 - D(G(z)))", "generated", fake_logits, torch.log(1 - fake), True),
+        ("log D(G(z))", "generated", fake_logits, torch.log(fake), True),
+    ]
+    told_real, told_generated = torch.log(real), torch.log(1 - real)
+    certain = flipped is not None or not recipe.flips
+    if certain and flipped is not None:
+        nothing = torch.zeros_like(real)
+        straight = [torch.where(flipped, nothing, told_real), torch.where(flipped, told_generated, nothing)]
+        mirrored = [torch.where(flipped, told_real, nothing), torch.where(flipped, nothing, told_generated)]
+    else:
+        straight, mirrored = [told_real, torch.zeros_like(real)], [torch.zeros_like(real), told_generated]
+    names = ("log D(x)", "log(1 - D(x))")
+    first, second = (
+        [(name, "real", real_logits, values, certain or bool(recipe.smoothing)) for name, values in zip(names, both)]
+        for both in (straight, mirrored)
+    )
+    if not certain:  # what surely happened goes before what may have
+        return [*fakes, *first, *second]
+    return [*first, *fakes, *(second if recipe.smoothing else [])]
+
+
+def _sentence(term, of, sample, logits, values, z, recipe) -> str:
+    lowest, highest = cliffs(logits.dtype)
+    kind = str(logits.dtype).removeprefix("torch.")
+    side = f"above {highest:.2f} {kind} rounds D to 1" if logits[sample] > 0 else f"below {lowest:.1f} {kind} rounds D to 0"
+    words = f"{term} of sample {sample} is {values[sample]:g}. Its logit is {logits[sample]:.1f}; {side}."
+    count = int((~values.isfinite()).sum())
+    if count > 1:
+        words += f" The same happened to {count} of the {len(values)} samples."
+    if of == "generated":
+        words += f" Its latent is {rarity(z[sample, : recipe.latent], recipe.prior)}."
+    return words
+
+
+def _first(mask: torch.Tensor) -> int:
+    return int(mask.nonzero()[0])
+
+
+def explain_trace(trace: Trace) -> Explanation:
+    """What explain() says of the last batch of a recorded run; ValueError for a run without NaN or without that batch."""
+    if trace.nan_at is None or not trace.last_batch:
+        raise ValueError(f"{trace} has no batch with a NaN to explain")
+    batch = {name: torch.from_numpy(array) for name, array in trace.last_batch.items()}
+    return explain(batch["real_logits"], batch["fake_logits"], batch["z"], trace.recipe)
+
+
+def rarity(z: torch.Tensor, prior: str = "normal") -> str:
+    """How rare a latent (latent,) is: how often a normal draw is at least that far out; of a bounded one, its bound."""
+    length = float(z.double().norm())
+    # the chi distribution; for a single number it is the two-sided tail of the normal one
+    tail = float(torch.special.gammaincc(torch.tensor(len(z) / 2).double(), torch.tensor(length**2 / 2).double()))
+    name = f"z = {float(z[0]):.2f}" if len(z) == 1 else f"|z| = {length:.2f}"
+    if prior == "uniform":
+        return f"{name}, of at most {math.sqrt(3 * len(z)):.2f}"
+    if tail == 0:  # further out than float64 can tell
+        return f"{name}, no draw is ever as far out"
+    return f"{name}, {f'1 draw in {1 / tail:,.0f}' if tail < 0.1 else f'1 draw in {1 / tail:.1f}'} is as far out"
 
 
 def autopsy(gan: GAN, iterations: int) -> Verdict | None:
