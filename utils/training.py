@@ -208,6 +208,12 @@ class GAN:
         samples, logits = self.sample(torch.from_numpy(ATLAS_Z)[:, None] * direction)
         return samples.numpy(), logits.numpy()
 
+    def guarded(self) -> tuple[list, tuple[str, ...]]:
+        """What an iteration changes, for nanguard: networks, optimisers and generator; and the attributes that count."""
+        average = [] if self.averaged is self.generator else [self.averaged]
+        networks = [self.generator, self.discriminator, *average]
+        return [*networks, self.optimiser_g, self.optimiser_d, self.random], ("iteration", "_lr")
+
     def state(self) -> dict:
         """Everything that the next iteration depends on, as tensors and numbers."""
         return {
