@@ -63,7 +63,7 @@ def explain(real_logits: torch.Tensor, fake_logits: torch.Tensor, z: torch.Tenso
         broken = ~values.isfinite()
         count = int(broken.sum())
         if count > 1 and not certain:
-            words = f"{term} of one of the {count} real samples beyond the cliff is -inf; which of them had flipped labels is not known."
+            words = f"{term} of one of {count} real samples is -inf, of one with a flipped label; which these are nobody kept."
             return Explanation(words, term, of, count=count)
         if count:
             sample = _first(broken)
@@ -140,15 +140,41 @@ def rarity(z: torch.Tensor, prior: str = "normal") -> str:
 def autopsy(gan: GAN, iterations: int) -> Verdict | None:
     """Train `gan` until its NaN and return the verdict, with `gan` put back to just before the fatal iteration.
 
-    None if all went well for `iterations`. The random state is put back too: gan.step() dies of the same batch.
+    None if all went well for `iterations`. The random state is put back too: gan.step() dies of the same batch. Where the
+    loss itself broke, cause and sample are those of explain().
     """
-    if not isinstance(gan, GAN):
-        raise TypeError(f"gan must be a GAN, not {gan!r}")
+    _check(gan)
     whole("iterations", iterations, at_least=1)
     watch = guard(range(iterations), gan, policy="stop")
     for _ in watch:
         gan.step()
-    return watch.verdict
+    verdict = watch.verdict
+    if verdict is None or verdict.phase != "forward":
+        return verdict
+    fatal = _fatal(gan)
+    if fatal.term is None or fatal.sample != verdict.sample:  # the replay saw another operation overflow, and it was there
+        return verdict
+    return replace(verdict, cause=f"NaN at iteration {verdict.iteration:,}: {fatal.words}")
+
+
+def _fatal(gan: GAN) -> Explanation:
+    """What explain() says of the next iteration of `gan`, which stays as it is."""
+    recorder, loss, told = FlightRecorder(gan), gan.loss, []
+
+    def listen(real_logits, fake_logits, flipped=None):
+        told.append(flipped)
+        return loss(real_logits, fake_logits, flipped)
+
+    recorder.capture()
+    state = recorder.random_state()
+    try:
+        gan.loss = listen
+        step = gan.forward()
+    finally:
+        gan.loss = loss
+        recorder.rewind()
+        recorder.set_random_state(state)
+    return explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, gan.recipe, told[0])
 
 
 def counterfactual(gan: GAN, losses: Iterable[str] = tuple(LOSSES)) -> dict[str, dict[str, float]]:
@@ -158,24 +184,35 @@ def counterfactual(gan: GAN, losses: Iterable[str] = tuple(LOSSES)) -> dict[str,
     push            D's gradient at the largest generated logit, times the batch: 1 is the full push back, 0 none
     finite          are all weights finite afterwards? (1.0 or 0.0)
     """
-    if not isinstance(gan, GAN):
-        raise TypeError(f"gan must be a GAN, not {gan!r}")
-    recorder, kept = FlightRecorder(gan), gan.loss
+    _check(gan)
+    losses = [losses] if isinstance(losses, str) else list(losses)
+    for name in losses:
+        if name not in tuple(LOSSES):
+            raise ValueError(f"losses must be among {', '.join(LOSSES)}, not {name!r}")
+    recorder, kept, answers = FlightRecorder(gan), gan.loss, {}
     if not recorder.capture():
         raise ValueError("the weights of this GAN are not finite already: rewind it first")
-    state, answers = recorder.random_state(), {}
+    state = recorder.random_state()
     for name in losses:
-        recorder.rewind()
-        recorder.set_random_state(state)
-        gan.loss = LOSSES[name]
-        step = gan.forward()
-        gradient = torch.autograd.grad(step.loss_d, step.fake_logits, retain_graph=True)[0]
-        push = gradient[step.fake_logits.argmax()].item() * gan.recipe.batch
-        gan.update(step)
-        answers[name] = {
-            "loss_d": step.loss_d.item(), "loss_g": step.loss_g.item(), "push": push, "finite": float(not recorder.damage())
-        }  # fmt: skip
-    recorder.rewind()
-    recorder.set_random_state(state)
-    gan.loss = kept
+        try:
+            gan.loss = LOSSES[name]
+            answers[name] = _next(gan, recorder)
+        finally:
+            gan.loss = kept
+            recorder.rewind()
+            recorder.set_random_state(state)
     return answers
+
+
+def _next(gan: GAN, recorder: FlightRecorder) -> dict[str, float]:
+    step = gan.forward()
+    gradient = torch.autograd.grad(step.loss_d, step.fake_logits, retain_graph=True)[0]
+    push = gradient[step.fake_logits.argmax()].item() * gan.recipe.batch
+    gan.update(step)
+    values = {"loss_d": step.loss_d.item(), "loss_g": step.loss_g.item(), "push": push}
+    return values | {"finite": float(not recorder.damage())}
+
+
+def _check(gan) -> None:
+    if not isinstance(gan, GAN):
+        raise TypeError(f"gan must be a GAN, not {gan!r}")
