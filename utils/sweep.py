@@ -6,21 +6,21 @@ Uses training, trace and metrics. To spread a sweep over a Dask cluster, wrap th
 
 from __future__ import annotations
 
-import ast
-import csv
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import joblib
+import pandas as pd
 from tqdm.auto import tqdm
 
 from utils.metrics import measure
 from utils.recipe import Recipe, whole
-from utils.trace import Trace, provenance, replacing
+from utils.tables import DATA, KEY, changes_text, published, recipe_of, table, typed_rows, write
+from utils.trace import Trace, provenance
 from utils.training import GAN, train
 
-DATA = Path(__file__).parent.parent / "data"
+__all__ = ["DATA", "Experiment", "published", "recipe_of", "record", "recorded", "sweep", "table", "tabulate"]
 
 
 def sweep(
@@ -97,72 +97,29 @@ class Experiment:
     def lines(self) -> list[dict]:
         """What identifies each of the runs in the table."""
         about = {"group": self.group, "fix": self.fix, "data": self.recipe.data, "lr": self.recipe.lr, "cap": self.iterations}
-        changes = "; ".join(f"{name}={value!r}" for name, value in self.recipe.changes.items())
-        return [about | {"recipe": changes, "seed": seed} for seed in range(self.seeds)]
+        return [about | {"recipe": changes_text(self.recipe), "seed": seed} for seed in range(self.seeds)]
 
 
-def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int = -1, progress: bool = True) -> list[dict]:
+def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int = -1, progress: bool = True) -> pd.DataFrame:
     """Make the runs that the table at `path` (.csv) lacks, and return the table: one line a run, what metrics.measure says.
 
     The file is written again after each run, so an interruption costs only the runs under way; a run that is there
     is not made again. Each line says with what, where and when it was made.
     """
     path = Path(path)
-    rows = {_key(row): row for row in table(path)} if path.is_file() else {}
-    wanted = [(line, one) for one in experiments for line in one.lines() if _key(line) not in rows]
+    rows = table(path) if path.is_file() else typed_rows([])
+    known = set(rows[list(KEY)].itertuples(index=False, name=None))
+    wanted = [(line, one) for one in experiments for line in one.lines() if tuple(line[name] for name in KEY) not in known]
     calls = (joblib.delayed(_measured)(line, one) for line, one in wanted)
     for row in _finished(calls, len(wanted), jobs, progress, "generator_unordered"):
-        rows[_key(row)] = row
-        _write(path, rows.values())
-    return table(path) if rows else []
-
-
-def table(path: Path | str) -> list[dict]:
-    """The lines of a table that tabulate wrote, or of that one of data/: numbers as numbers, None where nothing stands."""
-    path = Path(path) if Path(path).is_file() else DATA / path
-    if not path.is_file():
-        raise FileNotFoundError(f"there is no table at {path}; data/README.md says how to remake it")
-    with open(path, newline="", encoding="utf-8") as file:
-        return [{name: _value(name, text) for name, text in row.items()} for row in csv.DictReader(file)]
-
-
-def recipe_of(row: dict) -> Recipe:
-    """The Recipe that made a line of a table."""
-    parts = (part.split("=", 1) for part in (row["recipe"] or "").split("; ") if part)
-    return Recipe(**{name: ast.literal_eval(value) for name, value in parts})
+        rows = pd.concat([rows, typed_rows([row])]) if len(rows) else typed_rows([row])
+        write(path, rows)
+    return table(path) if len(rows) else rows
 
 
 def _measured(line: dict, one: Experiment) -> dict:
     row, _ = measure(one.recipe, one.iterations, line["seed"], one.count)
     return line | row | provenance()
-
-
-def _key(row: dict) -> tuple:
-    return tuple(row[name] for name in ("group", "fix", "data", "lr", "cap", "recipe", "seed"))
-
-
-def _write(path: Path, rows: Iterable[dict]) -> None:
-    rows = sorted(rows, key=_key)
-    columns = list(dict.fromkeys(name for row in rows for name in row))
-    with replacing(path) as unfinished, open(unfinished, "w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, lineterminator="\n")
-        writer.writeheader()
-        writer.writerows({name: _text(name, value) for name, value in row.items()} for row in rows)
-
-
-def _text(name: str, value):
-    # The rate identifies a run, so it is kept to the last digit; of what was measured, five are plenty.
-    return "" if value is None else f"{value:.5g}" if isinstance(value, float) and name != "lr" else value
-
-
-def _value(name: str, text: str):
-    if name in ("group", "fix", "data", "recipe"):
-        return text  # "" is the recipe without a change
-    if name in ("outcome", "first_broken", *provenance()):
-        return text or None
-    if text in ("", "True", "False"):
-        return {"": None, "True": True, "False": False}[text]
-    return int(text) if text.lstrip("-").isdigit() else float(text)
 
 
 def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at: tuple[int, ...], watch) -> None:
