@@ -5,8 +5,10 @@ Uses everything above it: data, networks, losses, recipe, trace.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import math
+import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
@@ -22,7 +24,38 @@ from utils.networks import Discriminator, Generator
 from utils.recipe import Recipe, whole
 from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance, replacing
 
-__all__ = ["GAN", "Recipe", "Step", "train"]
+__all__ = ["GAN", "Recipe", "Step", "one_thread", "train"]
+
+# The number of threads is torch's own for each Python thread; a new one starts with the number that was set last.
+_running, _threads_before, _here, _lock = 0, 1, threading.local(), threading.Lock()
+
+
+@contextlib.contextmanager
+def one_thread():
+    """One torch thread inside, the old number afterwards; may be nested, and entered in several Python threads at once.
+
+    The networks here are small: one thread is faster than two, and the bits do not depend on the user's number.
+    """
+    global _running, _threads_before
+    if getattr(_here, "inside", False):
+        yield
+        return
+    with _lock:
+        before = torch.get_num_threads()
+        if _running == 0:
+            _threads_before = before
+        elif before == 1:  # a Python thread that started during another run found that run's number
+            before = _threads_before
+        _running += 1
+        torch.set_num_threads(1)
+    _here.inside = True
+    try:
+        yield
+    finally:
+        _here.inside = False
+        with _lock:
+            _running -= 1
+            torch.set_num_threads(before)
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,8 +206,9 @@ class GAN:
 
     def step(self) -> Step:
         """One iteration."""
-        step = self.forward()
-        self.update(step)
+        with one_thread():
+            step = self.forward()
+            self.update(step)
         return step
 
     @torch.no_grad()
