@@ -20,6 +20,8 @@ from utils.data import pulses
 from utils.plots import DISCRIMINATOR_COLOUR, GENERATOR_COLOUR, Picture
 from utils.training import GAN, Recipe, train
 
+torch.set_num_threads(1)  # as utils does while it trains: two threads may round a sum another way, and below every bit counts
+
 # %% [markdown]
 # ## The data: something an instrument would record
 #
