@@ -11,6 +11,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import torch
 
 
@@ -81,9 +82,13 @@ def file_path(name: str, value) -> Path:
     """`value` as a Path that is no folder."""
     if not isinstance(value, (str, os.PathLike)):
         raise TypeError(f"{name} must be a path, not {shown(value)}")
-    path = Path(value)
-    if path.is_dir() or not path.name or "\0" in str(path):
-        raise ValueError(f"{name} must be the path of a file, not {shown(str(path))}")
+    try:
+        path = Path(value)
+        wrong = path.exists() and not path.is_file() or not path.name or "\0" in str(path)
+    except (OSError, ValueError):  # a name too long, or bytes that are none
+        wrong = True
+    if wrong:
+        raise ValueError(f"{name} must be the path of a file, not {shown(os.fspath(value))}")
     return path
 
 
@@ -91,6 +96,21 @@ def tensor(name: str, value, *shape: int | None) -> torch.Tensor:
     """`value`, which is a tensor of floating point numbers of that shape; None allows any length of at least 1."""
     if not isinstance(value, torch.Tensor) or not value.is_floating_point():
         raise TypeError(f"{name} must be a tensor of floating point numbers, not {shown(value)}")
+    return _of_shape(name, value, shape)
+
+
+def array(name: str, value, *shape: int | None) -> np.ndarray:
+    """`value`, a list, array or tensor of numbers, as an array of that shape; None allows any length of at least 1."""
+    try:
+        found = np.asarray(value.detach() if isinstance(value, torch.Tensor) else value)
+    except ValueError:  # rows of different lengths
+        found = np.array("ragged")
+    if found.dtype.kind not in "fiu":
+        raise TypeError(f"{name} must be numbers, not {shown(value)}")
+    return _of_shape(name, found, shape)
+
+
+def _of_shape(name: str, value, shape: tuple[int | None, ...]):
     fits = len(shape) == value.ndim and all(found and wanted in (None, found) for wanted, found in zip(shape, value.shape))
     if not fits:
         wanted = ", ".join("any" if length is None else str(length) for length in shape)

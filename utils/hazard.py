@@ -11,7 +11,7 @@ import math
 import numpy as np
 import torch
 
-from utils.checks import flag, number, shown, whole
+from utils.checks import array, flag, number, shown, whole
 
 
 def cliffs(dtype: torch.dtype = torch.float32, flush: bool = False) -> tuple[float, float]:
@@ -86,17 +86,6 @@ def _ordered(cliff) -> tuple[float, float]:
     return number("cliff[0]", lowest), number("cliff[1]", highest, above=lowest)
 
 
-def _row(name: str, values) -> np.ndarray:
-    """`values` as one row of numbers, which may be infinite or NaN."""
-    try:
-        row = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        raise TypeError(f"{name} must be numbers, not {shown(values)}") from None
-    if row.ndim != 1 or not len(row):
-        raise ValueError(f"{name} must be one row of numbers, not of the shape {row.shape}")
-    return row
-
-
 def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
     """The chance that a standard normal number falls where `excess`, given at ascending z, both (points,), is above 0."""
     left, right, before, after = z[:-1], z[1:], excess[:-1], excess[1:]
@@ -112,10 +101,8 @@ def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
 def margin(logits_low, logits_high, dtype: torch.dtype = torch.float32):
     """The gauge: how far each batch's lowest and highest logits, (iterations,) each, stay from the nearer cliff."""
     lowest, highest = cliffs(dtype)
-    low, high = _row("logits_low", logits_low), _row("logits_high", logits_high)
-    if len(low) != len(high):
-        raise ValueError(f"logits_low and logits_high must be equally long, not {len(low)} and {len(high)}")
-    return np.minimum(low - lowest, highest - high)
+    low = array("logits_low", logits_low, None)
+    return np.minimum(low - lowest, highest - array("logits_high", logits_high, len(low)))
 
 
 def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> float:
@@ -128,7 +115,7 @@ def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> 
     """
     from scipy import stats  # imported here: most readers of this module never fit a tail
 
-    maxima, cliff = _row("maxima", maxima), number("cliff", cliff)
+    maxima, cliff = array("maxima", maxima, None).astype(np.float64), number("cliff", cliff)
     ahead, share = whole("ahead", ahead, 1), number("share", share, above=0, below=1)
     if len(maxima) < 200 or not np.isfinite(maxima).all():
         raise ValueError(f"a tail needs at least 200 finite numbers, not {np.isfinite(maxima).sum()} of {len(maxima)}")
