@@ -29,9 +29,13 @@ class RunsFailed(RuntimeError):
 
     def __init__(self, failed: dict[tuple[Recipe, int], str], finished: list):
         self.failed, self.finished = failed, finished
-        named = [f"{recipe}, seed {seed}: {why.strip().splitlines()[-1]}" for (recipe, seed), why in list(failed.items())[:3]]
+        named = [f"{_named(recipe)}, seed {seed}: {why.splitlines()[-1]}" for (recipe, seed), why in list(failed.items())[:3]]
         more = f"; and {len(failed) - 3} more" if len(failed) > 3 else ""
         super().__init__(f"{len(failed)} of {len(failed) + len(finished)} runs failed: {'; '.join(named)}{more}")
+
+
+def _named(recipe: Recipe) -> str:
+    return f"Recipe({', '.join(f'{name}={value!r}' for name, value in recipe.changes.items())})"
 
 
 class Run(NamedTuple):
@@ -136,6 +140,7 @@ def end_with(parent: int) -> None:
 
 def check_jobs(jobs: int) -> int:
     """`jobs` as a plain int; TypeError or ValueError unless it is -1 or at least 1."""
-    if whole("jobs", jobs, at_least=-1) == 0:
-        raise ValueError("jobs must be at least 1, or -1 for one a processor core, not 0")
-    return int(jobs)
+    jobs = whole("jobs", jobs, at_least=-(2**62))
+    if jobs < -1 or jobs == 0:
+        raise ValueError(f"jobs must be at least 1, or -1 for one a processor core, not {jobs}")
+    return jobs
