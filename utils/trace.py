@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, field
 import numpy as np
 
 from utils.checks import file_path, one_of, shown, whole
-from utils.files import provenance, replacing
+from utils.machine import provenance, replacing
 from utils.recipe import Recipe, rate_text
 
 __all__ = ["ATLAS_Z", "GROUPS", "QUANTITIES", "Trace", "provenance", "replacing"]

@@ -1,15 +1,16 @@
 """GAN (networks, optimisers, random state; .step()) and train(), which turns a Recipe into a Trace.
 
-Uses everything above it: data, networks, losses, recipe, trace.
+Uses everything above it: checks, machine, data, networks, losses, recipe, trace, recording.
 """
 
 from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import math
-import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -19,44 +20,15 @@ import torch
 from tqdm.auto import tqdm
 
 from utils import data
+from utils.checks import flag, function, number, shown, tensor, whole
 from utils.losses import LOSSES, slope, smoothed, wgan_gp, zero_centred
+from utils.machine import interrupts_wait, one_thread, writable
 from utils.networks import Discriminator, Generator
-from utils.recipe import Recipe, whole
-from utils.trace import ATLAS_Z, QUANTITIES, Trace, provenance, replacing
+from utils.recipe import Recipe, rate
+from utils.recording import Recorder
+from utils.trace import ATLAS_Z, Trace
 
 __all__ = ["GAN", "Recipe", "Step", "one_thread", "train"]
-
-# The number of threads is torch's own for each Python thread; a new one starts with the number that was set last.
-_running, _threads_before, _here, _lock = 0, 1, threading.local(), threading.Lock()
-
-
-@contextlib.contextmanager
-def one_thread():
-    """One torch thread inside, the old number afterwards; may be nested, and entered in several Python threads at once.
-
-    The networks here are small: one thread is faster than two, and the bits do not depend on the user's number.
-    """
-    global _running, _threads_before
-    if getattr(_here, "inside", False):
-        yield
-        return
-    with _lock:
-        before = torch.get_num_threads()
-        if _running == 0:
-            _threads_before = before
-        elif before == 1:  # a Python thread that started during another run found that run's number
-            before = _threads_before
-        _running += 1
-        torch.set_num_threads(1)
-    _here.inside = True
-    try:
-        yield
-    finally:
-        _here.inside = False
-        with _lock:
-            _running -= 1
-            torch.set_num_threads(before)
-
 
 @dataclass(frozen=True, eq=False)
 class Step:
@@ -84,14 +56,14 @@ class Step:
 class GAN:
     """The two networks, their optimisers and the one random generator a run draws from."""
 
+    @one_thread()
     def __init__(self, recipe: Recipe, seed: int = 0):
         if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, not {recipe!r}")
-        whole("seed", seed, at_least=0)
-        self.recipe, self.seed, self.iteration = recipe, seed, 0
+            raise TypeError(f"recipe must be a Recipe, not {shown(recipe)}")
+        self.recipe, self.seed, self.iteration = recipe, whole("seed", seed), 0
         self.data = data.load(recipe.data)
         self.loss = LOSSES[recipe.loss]
-        self.random = torch.Generator().manual_seed(seed)
+        self.random = torch.Generator().manual_seed(self.seed)
         size, full_scale = self.data.dimension, self.data.full_scale
         self.generator = Generator(
             recipe.latent, size, full_scale, recipe.hidden_g, self.random, recipe.layers, recipe.bounded, recipe.grain
@@ -101,6 +73,7 @@ class GAN:
         )  # fmt: skip
         self.weights_g, self.weights_d = tuple(self.generator.parameters()), tuple(self.discriminator.parameters())
         # fused: the same Adam in one pass over the weights, a tenth of the time of an iteration saved.
+        _load_optimisers()
         adam = {"betas": (recipe.beta1, recipe.beta2), "fused": True}
         self.optimiser_g = torch.optim.Adam(self.weights_g, lr=recipe.lr, **adam)
         self.optimiser_d = torch.optim.Adam(self.weights_d, lr=recipe.lr * recipe.d_rate, **adam)
@@ -109,13 +82,18 @@ class GAN:
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False) if recipe.ema else self.generator
 
     @property
+    def columns(self) -> int:
+        """Numbers in one latent: the recipe's, and with grain one for each number of a sample."""
+        return self.recipe.latent + (self.data.dimension if self.recipe.grain else 0)
+
+    @property
     def lr(self) -> float:
         """The learning rate in force, G's, before warm-up and annealing; setting it takes effect at the next update."""
         return self._lr
 
     @lr.setter
     def lr(self, lr: float) -> None:
-        self._lr = lr
+        self._lr = rate("lr", lr)
         self._set_rates()
 
     def _set_rates(self) -> None:
@@ -130,6 +108,9 @@ class GAN:
 
     def latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         """`count` latents (count, latent) drawn from the recipe's prior; a recipe with grain adds a column an output."""
+        whole("count", count, at_least=1, at_most=10_000_000 // self.columns)
+        if not isinstance(random, torch.Generator):
+            raise TypeError(f"random must be a torch.Generator, not {shown(random)}")
         if self.recipe.prior == "normal":
             z = torch.randn(count, self.recipe.latent, generator=random)
         else:
@@ -138,6 +119,7 @@ class GAN:
             z = torch.cat([z, torch.randn(count, self.data.dimension, generator=random)], 1)
         return z
 
+    @one_thread()
     def forward(self) -> Step:
         """Draw a batch and latents, and compute logits and losses: one forward pass serves both networks."""
         samples, recipe = self.data.samples, self.recipe
@@ -183,6 +165,7 @@ class GAN:
         r1, r2 = zero_centred(slopes[:real]), zero_centred(slopes[real:])
         return {"r1": r1, "r2": r2, "r1+r2": r1 + r2}[self.recipe.penalty]
 
+    @one_thread()
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
         if self.recipe.warmup or self.recipe.head_start or self.recipe.anneal:
@@ -206,20 +189,22 @@ class GAN:
 
     def step(self) -> Step:
         """One iteration."""
-        with one_thread():
-            step = self.forward()
-            self.update(step)
+        step = self.forward()
+        self.update(step)
         return step
 
+    @one_thread()
     @torch.no_grad()
     def sample(self, z: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """What G draws at latents z (count, latent), and D's logits for it: (count, dimension) and (count,)."""
-        samples = self.generator(z)
+        samples = self.generator(tensor("z", z, None, self.columns))
         return samples, self.judge(samples)
 
+    @one_thread()
     @torch.no_grad()
     def judge(self, samples: torch.Tensor) -> torch.Tensor:
         """D's logits (count,) for samples (count, dimension); nothing is changed."""
+        tensor("samples", samples, None, self.data.dimension)
         # In training mode, D's spectral norm would take a step of its power iteration.
         self.discriminator.eval()
         try:
@@ -227,10 +212,11 @@ class GAN:
         finally:
             self.discriminator.train()
 
+    @one_thread()
     @torch.no_grad()
     def draw(self, count: int, seed: int = 0) -> torch.Tensor:
         """`count` samples (count, dimension) from G, or from its running average, at latents of their own seed."""
-        return self.averaged(self.latents(count, torch.Generator().manual_seed(seed)))
+        return self.averaged(self.latents(count, torch.Generator().manual_seed(whole("seed", seed))))
 
     def atlas(self, direction: torch.Tensor | None = None) -> tuple[np.ndarray, np.ndarray]:
         """G's samples (97, dimension) and D's logits (97,) at latents ATLAS_Z times `direction`, a unit vector (latent,).
@@ -238,7 +224,8 @@ class GAN:
         With a latent of one number that is everything G can draw; the default direction is the first axis.
         """
         if direction is None:
-            direction = torch.eye(self.recipe.latent + (self.data.dimension if self.recipe.grain else 0))[0]
+            direction = torch.eye(1, self.columns)[0]
+        tensor("direction", direction, self.columns)
         samples, logits = self.sample(torch.from_numpy(ATLAS_Z)[:, None] * direction)
         return samples.numpy(), logits.numpy()
 
@@ -263,10 +250,16 @@ class GAN:
             "random": self.random.get_state(),
         }
 
+    def check_state(self, state: dict) -> None:
+        """ValueError or TypeError unless `state` is one of this recipe and seed."""
+        if not isinstance(state, dict) or set(state) != set(self.state()):
+            raise TypeError(f"state must be what GAN.state() returned, not {shown(state)}")
+        if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
+            raise ValueError(f"that state belongs to {state['recipe']} with seed {state['seed']}, not to this run")
+
     def load_state(self, state: dict) -> None:
         """Go back (or forward) to a state of the same recipe and seed; ValueError for another one's."""
-        if (state["recipe"], state["seed"]) != (asdict(self.recipe), self.seed):
-            raise ValueError(f"that state belongs to {Recipe(**state['recipe'])} with seed {state['seed']}, not to this run")
+        self.check_state(state)
         self.iteration = state["iteration"]
         for name in ("generator", "discriminator", "optimiser_g", "optimiser_d"):
             # a copy: an optimiser would go on writing into the tensors that it is given
@@ -275,6 +268,13 @@ class GAN:
             self.averaged.load_state_dict(state["averaged"])
         self._lr = state["lr"]
         self.random.set_state(state["random"])
+
+
+@functools.cache
+def _load_optimisers() -> None:
+    """Let torch load what it loads with the first optimiser of a process, without the filters of warnings that this adds."""
+    with warnings.catch_warnings():
+        torch.optim.Adam([torch.zeros(1)])
 
 
 def _row(z, real_logits, fake_logits, loss_d, loss_g) -> list[float]:
@@ -313,111 +313,57 @@ def train(
 
     recipe              a Recipe, or a GAN to go on with (its own seed counts then)
     stop                asked after each iteration; True ends the run
-    checkpoint          file that keeps the unfinished run, written every `checkpoint_seconds`; a run that finds it there
-                        goes on from it, to the last bit as if it had never stopped
+    checkpoint          file that keeps the run, written every `checkpoint_seconds` and at its end, however it ends; a run
+                        that finds it there goes on from it, to the last bit as if it had never stopped
     atlas_at            iterations whose atlas of G is kept; the last iteration's always is
     watch               {name: function(gan)} asked before iterations 1, 1 + watch_every ..., with the weights that
                         these use; the answers stand in trace.watched. A function must not change the GAN.
     progress            show a bar on runs that last longer than two seconds
 
     The iteration with the broken loss is recorded, and its update made.
-    KeyboardInterrupt ends the run like `stop` and returns the Trace so far.
+    KeyboardInterrupt ends the run like `stop`, after the iteration under way, and returns the Trace so far.
     Raises ValueError or TypeError for an argument no run can have, before any work starts.
     """
-    whole("iterations", iterations, at_least=1)
-    whole("watch_every", watch_every, at_least=1)
-    gan = recipe if isinstance(recipe, GAN) else GAN(recipe, seed)
-    recorder = _Recorder(gan, set(atlas_at), watch or {})
-    if checkpoint is not None and Path(checkpoint).is_file():
-        recorder.resume(Path(checkpoint))
-    saved = time.monotonic()
+    iterations = whole("iterations", iterations, at_least=1)
+    checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, at_least=0)
+    if stop is not None:
+        function("stop", stop)
+    flag("progress", progress)
+    recorder = Recorder(recipe if isinstance(recipe, GAN) else GAN(recipe, seed), atlas_at, watch, watch_every)
+    path = None if checkpoint is None else writable("checkpoint", checkpoint)
+    if path is not None and path.is_file():
+        recorder.resume(path, iterations)
+    with one_thread(), interrupts_wait() as interrupted:
+        try:
+            ended = lambda: interrupted() or (stop is not None and stop())  # noqa: E731
+            _play(recorder, iterations, ended, path, checkpoint_seconds, progress)
+        except KeyboardInterrupt:
+            pass
+        finally:
+            recorder.save(path)
+        return recorder.trace()
+
+
+def _play(recorder: Recorder, iterations: int, stop, path: Path | None, seconds: float, progress: bool) -> None:
+    """The loop of train."""
+    gan, saved = recorder.gan, time.monotonic()
     bar = tqdm(
         total=iterations, initial=recorder.count, delay=2, mininterval=0.5, leave=False, unit=" iterations",
         disable=not progress,
     )  # fmt: skip
-    try:
+    with contextlib.closing(bar):
         while recorder.count < iterations and not recorder.broken:
-            if watch and recorder.count % watch_every == 0:
-                recorder.look()
-            step = gan.forward()
-            recorder.record(step)
-            gan.update(step)
+            recorder.look()
+            with recorder.iteration():
+                step = gan.forward()
+                recorder.record(step)
+                gan.update(step)
             if recorder.count % 64 == 0:
                 bar.update(recorder.count - bar.n)
-                if checkpoint is not None and time.monotonic() - saved > checkpoint_seconds:
-                    recorder.save(Path(checkpoint))
+                if time.monotonic() - saved > seconds:
+                    recorder.save(path)
                     saved = time.monotonic()
-            if stop is not None and stop():
+            if stop():
                 break
-    except KeyboardInterrupt:
-        pass
-    finally:
-        bar.close()
-    return recorder.trace()
-
-
-class _Recorder:
-    """Collects the rows of one run, and writes and reads its checkpoint."""
-
-    def __init__(self, gan: GAN, atlas_at: set[int], watch: dict[str, Callable[[GAN], float]]):
-        self.gan, self.atlas_at, self.watch = gan, atlas_at, watch
-        self.rows = np.empty((1024, len(QUANTITIES)), dtype=np.float32)
-        self.count, self.broken, self.last = 0, False, None
-        self.atlases: list[tuple[int, np.ndarray, np.ndarray]] = []
-        self.looks: list[list[float]] = []  # the iteration, then what each function of `watch` said
-
-    def look(self) -> None:
-        self.looks.append([self.gan.iteration + 1, *(function(self.gan) for function in self.watch.values())])
-
-    def record(self, step: Step) -> None:
-        if self.count == len(self.rows):  # twice the room
-            self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
-        self.rows[self.count] = step.row
-        self.count, self.last, self.broken = self.count + 1, step, not step.finite
-        if self.broken or self.gan.iteration in self.atlas_at:
-            self.keep_atlas()
-
-    def keep_atlas(self) -> None:
-        loudest = self.last.z[self.last.fake_logits.argmax()]
-        direction = None if len(loudest) == 1 else loudest / loudest.norm()
-        # float16 is plenty for a picture; what overflows it is off the colour scale anyway.
-        samples, logits = self.gan.atlas(direction)
-        with np.errstate(over="ignore"):
-            self.atlases.append((self.gan.iteration, samples.astype(np.float16), logits))
-
-    def trace(self) -> Trace:
-        """The Trace so far; its last atlas is of the weights behind the last loss, or of those after it if it was finite."""
-        values = {name: self.rows[: self.count, column].copy() for column, name in enumerate(QUANTITIES)}
-        if self.last is None:
-            return Trace(self.gan.recipe, self.gan.seed, values, provenance=provenance())
-        if not self.atlases or self.atlases[-1][0] != self.gan.iteration:
-            self.keep_atlas()
-        last_batch = {name: getattr(self.last, name).detach().numpy().copy() for name in ("z", "real_logits", "fake_logits")}
-        iteration, image, logit = (np.stack(part) for part in zip(*self.atlases))
-        atlas = {"iteration": iteration, "image": image, "logit": logit}
-        watched = {}
-        if self.looks:
-            iterations, *answers = zip(*self.looks)
-            watched = {"iteration": np.array(iterations, dtype=np.int64)}
-            watched |= {name: np.array(answer, dtype=np.float32) for name, answer in zip(self.watch, answers)}
-        return Trace(
-            self.gan.recipe, self.gan.seed, values, last_batch=last_batch, atlas=atlas, watched=watched,
-            provenance=provenance(),
-        )  # fmt: skip
-
-    def save(self, path: Path) -> None:
-        atlases = [(iteration, torch.from_numpy(image), torch.from_numpy(logit)) for iteration, image, logit in self.atlases]
-        rows = torch.from_numpy(self.rows[: self.count])
-        with replacing(path) as unfinished:
-            torch.save({"gan": self.gan.state(), "rows": rows, "atlases": atlases, "looks": self.looks}, unfinished)
-
-    def resume(self, path: Path) -> None:
-        try:
-            saved = torch.load(path, weights_only=True)
-            state, rows, atlases, looks = saved["gan"], saved["rows"], saved["atlases"], saved["looks"]
-        except Exception as error:  # torch.load raises almost anything on a foreign file
-            raise ValueError(f"{path} is not a checkpoint of a run, or it is damaged ({type(error).__name__})") from None
-        self.gan.load_state(state)
-        self.count, self.looks = len(rows), looks
-        self.rows = np.concatenate([rows.numpy(), np.empty_like(self.rows)])
-        self.atlases = [(iteration, image.numpy(), logit.numpy()) for iteration, image, logit in atlases]
+        bar.total = recorder.count  # a NaN or a stop ends a run well too
+        bar.update(recorder.count - bar.n)

@@ -1,6 +1,6 @@
-"""Files that are never left half written, and what a run was made with.
+"""What a run asks of the machine: one thread, interrupts that wait, files that are never left half written; and its name.
 
-Imports nothing of utils.
+Uses checks.
 """
 
 from __future__ import annotations
@@ -11,14 +11,72 @@ import functools
 import glob
 import os
 import platform
+import signal
 import subprocess
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
+
+from utils.checks import file_path
+
+# The number of threads is torch's own for each Python thread; a new one starts with the number that was set last.
+_running, _threads_before, _here, _lock = 0, 1, threading.local(), threading.Lock()
+
+
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """One torch thread inside, the old number afterwards; may be nested, and entered in several Python threads at once.
+
+    The networks here are small: one thread is faster than two, and the bits do not depend on the user's number.
+    """
+    global _running, _threads_before
+    if getattr(_here, "inside", False):
+        yield
+        return
+    with _lock:
+        before = torch.get_num_threads()
+        if _running == 0:
+            _threads_before = before
+        elif before == 1:  # a Python thread that started during another run found that run's number
+            before = _threads_before
+        _running += 1
+        torch.set_num_threads(1)
+    _here.inside = True
+    try:
+        yield
+    finally:
+        _here.inside = False
+        with _lock:
+            _running -= 1
+            torch.set_num_threads(before)
+
+
+@contextlib.contextmanager
+def interrupts_wait() -> Iterator[Callable[[], bool]]:
+    """Ctrl-C inside only makes the function that this yields say True, so that what is under way ends whole.
+
+    One more, 3 seconds later or more, does not wait. In another thread, or where somebody handles interrupts, nothing changes.
+    """
+    pressed = []
+
+    def press(number, frame):
+        pressed.append(time.monotonic())
+        if pressed[-1] - pressed[0] > 3:
+            raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
+        yield lambda: False
+        return
+    signal.signal(signal.SIGINT, press)
+    try:
+        yield lambda: bool(pressed)
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @contextlib.contextmanager
@@ -39,6 +97,19 @@ def replacing(path: Path) -> Iterator[Path]:
         _replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def writable(name: str, value) -> Path:
+    """`value` as the path of a file that can be written: its folder is made, and a temporary file in it tried."""
+    path = file_path(name, value)
+    try:
+        with replacing(path) as tried:
+            tried.touch()
+            raise InterruptedError  # what is there stays
+    except InterruptedError:
+        return path
+    except OSError as error:
+        raise ValueError(f"{name} must be a file that can be written, not {path} ({error.strerror or error})") from None
 
 
 def _alive(process: str) -> bool:
