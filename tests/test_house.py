@@ -12,7 +12,7 @@ ROOT = Path(__file__).parent.parent
 UTILS = ROOT / "utils"
 # Each module imports only from those before it; nanguard and plans import nothing of the others at all.
 NANGUARD = ["nanguard.recorder", "nanguard.verdict", "nanguard.tracer", "nanguard.guard", "nanguard"]
-THE_RUN = ["checks", "machine", "data", "losses", "networks", "recipe", "trace", "recording", "training"]
+THE_RUN = ["checks", "machine", "data", "losses", "networks", "recipe", "trace", "gan", "recording", "training"]
 LOOKING = ["hazard", "metrics", "tables", "pool", "sweep", "plots", "autopsy"]
 LAB = ["lab.run", "lab.view", "lab.recorded", "lab.panel", "lab"]
 ORDER = [*NANGUARD, "plans", *THE_RUN, *LOOKING, *LAB]
