@@ -57,6 +57,8 @@ def table(path: Path | str) -> pd.DataFrame:
     """
     path = _find(path)
     frame = _typed(path, _cells(path), RUNS)
+    if frame.empty:
+        raise ValueError(f"{path} holds no runs, only the names of the columns")
     for line, row in enumerate(frame.to_dict("records"), start=2):
         _check_run(f"{path}, line {line}", row)
     again = frame.duplicated(list(KEY))
@@ -77,8 +79,12 @@ def recipe_of(row) -> Recipe:
     text = row["recipe"]
     try:
         parts = (part.split("=", 1) for part in text.split("; ") if part)
-        return Recipe(**{name: ast.literal_eval(value) for name, value in parts})
-    except (AttributeError, SyntaxError, TypeError, ValueError) as error:
+        changes = {name: ast.literal_eval(value) for name, value in parts}
+    except (AttributeError, SyntaxError, TypeError, ValueError):
+        raise ValueError(f"{text!r} is not the recipe of a run") from None
+    try:
+        return Recipe(**changes)
+    except (TypeError, ValueError) as error:
         raise ValueError(f"{text!r} is not the recipe of a run: {error}") from None
 
 
@@ -151,11 +157,11 @@ def _line(where: str, line: str) -> list[str]:
 def _typed(path: Path, cells: pd.DataFrame, columns: dict[str, str]) -> pd.DataFrame:
     """The cells with their column's dtype; ValueError for a column or a cell that is not what it should be."""
     names = list(cells.columns)
-    if twice := [name for name in names if names.count(name) > 1]:
-        raise ValueError(f"{path}, line 1: the column {twice[0]!r} stands there twice")
     if missing := [name for name in columns if name not in names]:
         hint = "; a comma must separate the columns" if len(names) == 1 else ""
         raise ValueError(f"{path}, line 1: the column {missing[0]!r} is missing{hint}")
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise ValueError(f"{path}, line 1: the column {twice[0]!r} stands there twice")
     typed = {}
     for name in names:
         kind = columns.get(name, "number or empty")
@@ -182,16 +188,20 @@ def _converted(values: pd.Series, kind: str) -> pd.Series:
 
 def _check_run(where: str, row: dict) -> None:
     """ValueError if the cells of one run contradict each other."""
-    recipe = recipe_of(row)
+    try:
+        recipe = recipe_of(row)
+    except ValueError as error:
+        raise ValueError(f"{where}, column recipe: {error}") from None
     never = pd.isna(row["nan_at"])
+    broken = "nan_at is empty" if never else f"nan_at is {row['nan_at']}"
     for column, right, words in (
         ("lr", row["lr"] == recipe.lr, f"the recipe says {recipe.lr!r}"),
         ("data", row["data"] == recipe.data, f"the recipe says {recipe.data!r}"),
         ("iterations", row["iterations"] <= row["cap"], f"the cap is {row['cap']}"),
         ("nan_at", never or row["nan_at"] <= row["iterations"], f"the run has {row['iterations']} iterations"),
-        ("first_broken", never == pd.isna(row["first_broken"]), f"nan_at is {row['nan_at']}"),
-        ("outcome", never == (row["outcome"] != "NaN"), f"nan_at is {row['nan_at']}"),
-        ("alive", never or not row["alive"], f"nan_at is {row['nan_at']}"),
+        ("first_broken", never == pd.isna(row["first_broken"]), broken),
+        ("outcome", never == (row["outcome"] != "NaN"), broken),
+        ("alive", never or not row["alive"], broken),
     ):
         if not right:
             raise ValueError(f"{where}, column {column}: {row[column]!r} cannot be, since {words}")
