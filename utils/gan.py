@@ -6,9 +6,7 @@ Uses checks, machine, data, networks, losses, recipe and trace.
 from __future__ import annotations
 
 import copy
-import functools
 import math
-import warnings
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -66,7 +64,6 @@ class GAN:
         )  # fmt: skip
         self.weights_g, self.weights_d = tuple(self.generator.parameters()), tuple(self.discriminator.parameters())
         # fused: the same Adam in one pass over the weights, a tenth of the time of an iteration saved.
-        _load_optimisers()
         adam = {"betas": (recipe.beta1, recipe.beta2), "fused": True}
         self.optimiser_g = torch.optim.Adam(self.weights_g, lr=recipe.lr, **adam)
         self.optimiser_d = torch.optim.Adam(self.weights_d, lr=recipe.lr * recipe.d_rate, **adam)
@@ -261,13 +258,6 @@ class GAN:
             self.averaged.load_state_dict(state["averaged"])
         self._lr = state["lr"]
         self.random.set_state(state["random"])
-
-
-@functools.cache
-def _load_optimisers() -> None:
-    """Let torch load what it loads with the first optimiser of a process, without the filters of warnings that this adds."""
-    with warnings.catch_warnings():
-        torch.optim.Adam([torch.zeros(1)])
 
 
 def _row(z, real_logits, fake_logits, loss_d, loss_g) -> list[float]:

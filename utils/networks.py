@@ -5,12 +5,21 @@ Uses torch and checks. The weights are PyTorch's default ones, drawn from the ru
 
 from __future__ import annotations
 
+import functools
 import math
+import warnings
 
 import torch
 from torch import nn
 
 from utils.checks import number, shown, tensor, whole
+
+
+@functools.cache
+def _load_the_rest_of_torch() -> None:
+    """What torch loads with its first bare layer and its first optimiser, without the warning filters that this adds."""
+    with warnings.catch_warnings():
+        torch.optim.Adam(nn.utils.skip_init(nn.Linear, 1, 1).parameters())
 
 
 def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
@@ -21,6 +30,7 @@ def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
     whole("inputs", inputs, at_least=1), whole("outputs", outputs, at_least=1)
     if not isinstance(random, torch.Generator):
         raise TypeError(f"random must be a torch.Generator, not {shown(random)}")
+    _load_the_rest_of_torch()
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
     bound = 1 / math.sqrt(inputs)
     nn.init.uniform_(layer.weight, -bound, bound, generator=random)
