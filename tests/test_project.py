@@ -81,15 +81,15 @@ def test_the_readme_names_every_module():
 def test_contributing_names_files_and_tests_that_exist():
     text = (ROOT / "CONTRIBUTING.md").read_text()
     paths = re.findall(r"`((?:utils|tests|data|notebooks)/[\w/.]+\.(?:py|md|csv))`", text)
+    paths = [path for path in paths if "NN_title" not in path]
     assert len(paths) > 8 and not [path for path in paths if not (ROOT / path).is_file()]
-    for file, name in re.findall(r"(tests/\w+\.py)::(\w+)", text):
-        assert f"def {name}(" in (ROOT / file).read_text(), name
+    tests = "".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+    assert {name for name in re.findall(r"`(test_\w+)`", text) if f"def {name}(" not in tests} == set()
 
 
 def test_the_readme_of_data_describes_what_is_there():
     text = (DATA / "README.md").read_text()
-    columns = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, flags=re.M)
-    named = {name for line in columns for name in re.findall(r"`(\w+)`", line)}
+    named = {name for line in re.findall(r"^\| (`[^|]+`) \|", text, flags=re.M) for name in re.findall(r"`([\w-]+)`", line)}
     assert {f"{data}_lr{rate_text(lr)}" for data, lr, _, _ in RECORDINGS} <= named
     assert set(table("fixes.csv").columns) - set(provenance()) <= named
     for data, lr, seeds, cap in RECORDINGS:
