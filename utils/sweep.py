@@ -68,7 +68,9 @@ def record(
     """
     (recipe,), seeds, jobs = _several("recipe", [recipe], Recipe), _seeds(seeds), check_jobs(jobs)
     iterations = whole("iterations", iterations, at_least=1)
-    looks = {seed: _atlas_iterations(seed, seeds, at) for seed, at in (atlas_at or {}).items()}
+    looks = _looks(atlas_at or {}, seeds)
+    if not isinstance(watch, dict | None):
+        raise TypeError(f"watch must be {{name: function}}, not {shown(watch)}")
     watch = {name: function(f"watch[{name!r}]", value) for name, value in (watch or {}).items()}
     paths = [_folder(folder).absolute() / f"seed{seed:03d}.npz" for seed in seeds]
     orders = [(path, recipe, iterations, seed, looks.get(seed, ()), watch) for path, seed in zip(paths, seeds)]
@@ -232,10 +234,19 @@ def _seeds(seeds: Iterable[int]) -> list[int]:
     return seeds
 
 
-def _atlas_iterations(seed: int, seeds: list[int], iterations: Iterable[int]) -> tuple[int, ...]:
-    if seed not in seeds:
-        raise ValueError(f"atlas_at must name seeds of this recording ({shown(seeds)}), not {shown(seed)}")
-    return tuple(whole(f"an iteration of atlas_at[{seed}]", at, at_least=1) for at in iterations)
+def _looks(atlas_at: dict[int, Iterable[int]], seeds: list[int]) -> dict[int, tuple[int, ...]]:
+    """The iterations whose atlas is asked for, by seed."""
+    if not isinstance(atlas_at, dict):
+        raise TypeError(f"atlas_at must be {{seed: iterations}}, not {shown(atlas_at)}")
+    for seed, iterations in atlas_at.items():
+        if seed not in seeds:
+            raise ValueError(f"atlas_at must name seeds of this recording ({shown(seeds)}), not {shown(seed)}")
+        if not isinstance(iterations, Iterable):
+            raise TypeError(f"atlas_at[{seed}] must be iterations, such as range(1, 10), not {shown(iterations)}")
+    return {
+        seed: tuple(whole(f"an iteration of atlas_at[{seed}]", at, at_least=1) for at in iterations)
+        for seed, iterations in atlas_at.items()
+    }
 
 
 def _folder(folder: Path | str) -> Path:
