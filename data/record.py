@@ -28,7 +28,7 @@ def atlas_iterations(lr: float, cap: int) -> list[int]:
     if lr >= 1e-3:
         return list(range(1, cap + 1))
     decades = {round(10 ** (tenth / 10)) for tenth in range(40)}
-    return sorted(decades | set(range(0, cap, round(0.1 / lr))) - {0})
+    return sorted(at for at in decades | set(range(0, cap, round(0.1 / lr))) if 0 < at <= cap)
 
 
 def record_folder(name: str, data: str, lr: float, seeds: int, cap: int, jobs: int) -> None:

@@ -24,9 +24,9 @@ def test_a_plan_names_fields_of_a_recipe_and_keeps_its_own_rate_to_the_column(gr
     assert Recipe(**changes)
 
 
-def test_the_table_is_552_runs_and_none_twice():
+def test_no_run_stands_in_the_table_twice():
     lines = [tuple(line.values()) for one in RECORD["FIX_PLAN"] for line in one.lines()]
-    assert len(lines) == len(set(lines)) == 552
+    assert len(lines) == len(set(lines))
 
 
 def test_a_fix_of_the_cured_game_is_on_top_of_the_cure():
@@ -41,7 +41,7 @@ def test_without_a_part_is_the_recommended_recipe_less_that_part():
 
 
 def test_the_atlas_is_asked_for_at_iterations_that_a_run_can_reach():
-    for _, lr, _, cap in plans.RECORDINGS:
+    for _, lr, _, cap in (*plans.RECORDINGS, ("pulses", 6e-4, 3, 300)):  # and in a short one, too
         iterations = RECORD["atlas_iterations"](lr, cap)
         assert iterations == sorted(set(iterations)) and 1 <= iterations[0] and iterations[-1] <= cap
 
