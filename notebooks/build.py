@@ -164,6 +164,8 @@ def execute(notebook: nbformat.NotebookNode, folder: Path = FOLDER) -> nbformat.
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
+            warned = [line for out in cell.outputs for line in out.get("text", "").splitlines() if "Warning: " in line]
+            print(*(f"  {cell.id}: {line}" for line in warned), sep="\n", end="\n" * bool(warned))
             # Widgets and progress bars (stderr of tqdm) mean nothing to somebody who reads the file.
             cell.outputs = [out for out in cell.outputs if WIDGET not in out.get("data", {}) and out.get("name") != "stderr"]
     return notebook
