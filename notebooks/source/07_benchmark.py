@@ -146,7 +146,6 @@ METHODS, LENGTH = ["plain GAN", "recommended"], rows.groupby("data").cap.max()[[
 # %% tags=["hide-input"]
 # The two protocols as a table
 r, counts = recommended, " and ".join(str(trials.size()["recommended", name]) for name in LENGTH.index)
-seen = " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH)
 protocol = [
     ("data *", "100,000 samples; ring sd 0.01, grid sd 0.05", "the same, but one fixed draw for all trials"),
     ("score", "2,500 samples, circles of 3 sd", "the same"),
@@ -162,7 +161,7 @@ protocol = [
     ("initial weights *", "normal, sd 0.02", "PyTorch's default"),
     ("batch *", "100", f"{r.batch}"),
     ("iterations *", "400,000", " and ".join(f"{cap:,}" for cap in LENGTH)),
-    ("real samples seen *", "40 million", f"{seen} million"),
+    ("real samples seen *", "40 million", " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH) + " million"),
 ]
 pd.DataFrame([both for _, *both in protocol], [what for what, *_ in protocol], ["PacGAN's protocol, its row GAN", "ours, recommended"])
 
