@@ -14,7 +14,7 @@ UTILS = ROOT / "utils"
 # Each module imports only from those before it; nanguard and plans import nothing of the others at all, and in nanguard
 # there is only no circle.
 THE_RUN = ["checks", "machine", "data", "losses", "networks", "recipe", "trace", "gan", "recording", "training"]
-LOOKING = ["hazard", "metrics", "tables", "pool", "sweep", "plots", "autopsy"]
+LOOKING = ["hazard", "metrics", "tables", "watchdog", "pool", "sweep", "plots", "autopsy"]
 LAB = ["lab.run", "lab.view", "lab.recorded", "lab.panel", "lab"]
 ORDER = ["nanguard", "plans", *THE_RUN, *LOOKING, *LAB]
 FILES = sorted(UTILS.rglob("*.py"))
