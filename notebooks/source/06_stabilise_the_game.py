@@ -667,7 +667,8 @@ def offer(menu, options):
 def refresh(_=None):
     offer(fix_menu, [(fix, fix) for fix in sorted(chosen(group_menu.value).fix.unique())])
     offer(rate_menu, [(rate_text(lr), lr) for lr in sorted(chosen(group_menu.value, fix_menu.value).lr.unique())])
-    answered.value = answer(group_menu.value, fix_menu.value, rate_menu.value).to_html(index=False, border=0)
+    text = answer(group_menu.value, fix_menu.value, rate_menu.value).to_html(index=False, border=0)
+    answered.value = f'<div class="jp-RenderedHTMLCommon">{text}</div>'  # looks like every other table of the notebook
 
 
 for menu in (group_menu, fix_menu, rate_menu):
