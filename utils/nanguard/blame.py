@@ -68,14 +68,16 @@ class Blame:
             return (guesses[0] if sure else []), "not tried: the body draws its own samples"
         if not self.watch.here():
             return (guesses[0] if sure else []), "not tried: the body cannot be run from here"
-        lived = [guess for guess in guesses[:MOST] if self._without(guess, self.axis)]
+        tried = [self._without(guess, self.axis) for guess in guesses[:MOST]]
+        lived = [guess for guess, lives in zip(guesses, tried) if lives]
+        if set(tried) == {None}:
+            return (guesses[0] if sure else []), "not tried: the body does not run without it"
         if len(lived) == 1 and not self._ambiguous(lived[0]):
             names = ", ".join(map(str, lived[0][:5])) + (" ..." if len(lived[0]) > 5 else "")
             return lived[0], f"verified: without sample {names} the iteration is finite"
         if lived or not sure:
             return [], None
-        text = f"without sample {guesses[0][0]} of the batch it breaks all the same: it is a sample of the body's own making"
-        return guesses[0], text if len(guesses[0]) < self.count else None
+        return guesses[0], f"without sample {guesses[0][0]} of the batch it breaks all the same"
 
     def _guesses(self) -> tuple[list[list[int]], bool]:
         """Lists of samples that the event's index may mean, and whether the first is good without a trial."""
@@ -84,8 +86,9 @@ class Blame:
             return [self._rows(1)], True
         if axis == 0 and (shape[0] == count or (count is None and shape[0] in self.tracer.batch_sizes)):
             # A weight may have a gradient that happens to be as long as the batch.
-            doubtful = self.event.phase == "backward" and shape in self.tracer.shapes and self.event.weight is not None
-            return [self._rows(0)], not doubtful
+            doubtful = shape in self.tracer.shapes and self.event.weight is not None
+            rows = self._rows(0)
+            return ([] if 1 < len(rows) == shape[0] else [rows]), not doubtful
         if not count:
             return [], False
         rows = self._rows(0)
@@ -133,6 +136,9 @@ def unlike(watch) -> Verdict:
     known = watch._bad(first) or len(entries) == 1
     span = f"iteration {first.number}" if known else f"one of the iterations {entries[0].number} to {first.number}"
     left = ", ".join(watch.damaged[:3]) or "a loss"
+    if not watch.replayed:
+        because = f"{span} left {left} non-finite, and the loop was left before it could run again"
+        return Verdict(first.number, because, advice="use guard.step on a function that does one iteration", reproduced=False)
     because = f"{span}: not reproduced: run again, it left nothing non-finite or did something else; before, it damaged {left}"
     advice = f"hand over or rewind what the loop keeps by itself: {watch.loop.hints()}"
     return Verdict(first.number, because, advice=advice, reproduced=False)

@@ -37,14 +37,14 @@ def place() -> tuple[CodeType, int, int] | None:
     return None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)
 
 
-def inside(part: str, function: str = "") -> bool:
-    """Is a function of a file with `part` in its path among the callers?"""
+def inside(part: str, nearest: bool = False) -> bool:
+    """Is a file with `part` in its path among the callers? `nearest`: only if no code of the user's is nearer."""
     frame = sys._getframe(1)
-    while frame is not None:
-        if part in frame.f_code.co_filename.replace("\\", "/") and function in frame.f_code.co_name:
-            return True
+    while frame is not None and part not in frame.f_code.co_filename.replace("\\", "/"):
+        if nearest and not frame.f_code.co_filename.startswith(OURS):
+            return False
         frame = frame.f_back
-    return False
+    return frame is not None
 
 
 def in_users_backward() -> bool:
@@ -224,10 +224,10 @@ def _handed(node: ast.expr) -> tuple[int, ...] | None:
     if not isinstance(node, ast.Call) or not node.args:
         return ()
     name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
-    if name in ("zip", "map", "islice", "range"):
+    if name in ("zip", "map", "range"):
         return None
     if name != "enumerate":
-        return _handed(node.args[0]) if name in ("tqdm", "trange", "track", "iter") else ()
+        return _handed(node.args[0]) if name in ("tqdm", "track", "iter", "islice") else ()
     inner = _handed(node.args[0])
     start = [*node.args[1:], *(word.value for word in node.keywords), ast.Constant(0)][0]
     return None if inner is None or not isinstance(start, ast.Constant) else (*inner, start.value)

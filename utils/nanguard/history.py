@@ -21,26 +21,22 @@ class History:
         self.before: list[torch.Tensor] = []
 
     @torch.no_grad()
-    def add(self, number: int, losses: list[float], recorder) -> None:
-        """One more iteration."""
-        weights = [one for one in recorder.weights if one.numel() <= SMALL and one.grad is not None and not one.grad.is_sparse]
-        weights = [one for one in weights[-MANY:] if one.is_floating_point() and one.device == weights[-1].device]
-        row = dict.fromkeys(("loss", "gradient", "update", "rate", "scale"), math.nan)
-        if weights:
-            row["gradient"] = _norm([one.grad for one in weights])
-            if len(self.before) == len(weights) and all(a.shape == b.shape for a, b in zip(self.before, weights)):
-                torch._foreach_sub_(self.before, weights)
-                row["update"] = _norm(self.before) / max(_norm(weights), 1e-30)
-                torch._foreach_copy_(self.before, weights)
-            else:
-                self.before = [one.detach().clone() for one in weights]
-        if losses:
-            row["loss"] = losses[-1]
-        if recorder.optimisers:
-            row["rate"] = float(recorder.optimisers[0].param_groups[0].get("lr", math.nan))
-        if recorder.scaler is not None:
-            row["scale"] = recorder.scaler.get_scale()
-        self.rows.append({"iteration": number} | row)
+    def add(self, number: int, losses: list[float], recorder) -> tuple:
+        """One more iteration; its norms()."""
+        weights = _small(recorder)
+        gradient, weight = norms(recorder)
+        row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": gradient, "update": math.nan}
+        if len(self.before) == len(weights) and all(a.shape == b.shape for a, b in zip(self.before, weights)) and weights:
+            torch._foreach_sub_(self.before, weights)
+            row["update"] = _norm(self.before) / max(weight, 1e-30)
+            torch._foreach_copy_(self.before, weights)
+        else:
+            self.before = [one.detach().clone() for one in weights]
+        rates = [one.param_groups[0].get("lr", math.nan) for one in recorder.optimisers]
+        row["rate"] = float(rates[0]) if rates else math.nan
+        row["scale"] = recorder.scaler.get_scale() if recorder.scaler is not None else math.nan
+        self.rows.append(row)
+        return gradient, weight
 
     def words(self, until: int) -> tuple[str | None, bool]:
         """(what went before iteration `until`, had something been growing?)."""
@@ -68,5 +64,17 @@ def _growth(series: list[tuple[int, float]]) -> tuple[int, float] | None:
     return series[start][0], (series[-1][1] / series[start][1]) ** (1 / steps)
 
 
+def norms(recorder) -> tuple[float, float]:
+    """Norms of the gradients and of the weights, of small weights only: it costs next to nothing."""
+    weights = _small(recorder)
+    return (_norm([one.grad for one in weights]), _norm(weights)) if weights else (math.nan, math.nan)
+
+
+def _small(recorder) -> list[torch.Tensor]:
+    weights = [one for one in recorder.weights if one.numel() <= SMALL and one.grad is not None and not one.grad.is_sparse]
+    return [one for one in weights[-MANY:] if one.is_floating_point() and one.device == weights[-1].device]
+
+
+@torch.no_grad()
 def _norm(tensors: list[torch.Tensor]) -> float:
     return torch.stack([one.float() for one in torch._foreach_norm(tensors)]).norm().item()

@@ -108,11 +108,21 @@ class FlightRecorder:
             self.copy()
         return status == "fine"
 
-    def copy(self) -> None:
-        """Copy the state that status() has just looked at."""
+    def back_to(self, snapshot: _Snapshot) -> None:
+        """Forget what was copied after `snapshot`."""
+        while self.ring[-1] is not snapshot:
+            self.ring.pop()
+
+    def copy(self, beside: _Snapshot | None = None) -> None:
+        """Copy the state that status() has just looked at; `beside` is kept, whatever `keep` is."""
         dense = [one for one in self.gradients if not one.is_sparse]
         tensors = [*self.weights, *self.buffers, *self.loose, *self.states, *dense]
-        snapshot = self.ring.popleft() if len(self.ring) == self.keep else _Snapshot()
+        if beside is not None:
+            self.back_to(beside)
+        full = beside is None and len(self.ring) >= self.keep
+        snapshot = self.ring.popleft() if full else _Snapshot()
+        while beside is None and len(self.ring) >= self.keep:
+            self.ring.popleft()
         snapshot.copy(tensors)
         snapshot.owners = [weight for weight in self.weights if weight.grad is not None]
         snapshot.sparse = {id(weight): weight.grad.clone() for weight in snapshot.owners if weight.grad.is_sparse}

@@ -121,10 +121,12 @@ class Tracer(TorchDispatchMode):
         if "softmax" in operation and bad and not nan and not any(bool((one == math.inf).any()) for one in bad):
             known = []  # minus infinity is what a mask means; a row of nothing else is what softmax cannot do
         before = [one.clone() if any(one is w for w in written) else one for one in inputs]
-        return operation, written, before, known, bool(bad), nan
+        sound = [one for one in inputs if not any(one is other for other in bad)]
+        return operation, written, sound, before, known, bool(bad), nan
 
-    def _follow(self, schema, args, kwargs, result, operation, written, before, known, bad, nan) -> None:
+    def _follow(self, schema, args, kwargs, result, operation, written, sound, before, known, bad, nan) -> None:
         """What came out, and whose it is."""
+        written = written + [one for one in sound if not finite(one)]  # not every schema says so, such as batch_norm's
         node = torch._C._current_autograd_node()
         number = node._sequence_nr() if node else torch._C._autograd._get_sequence_nr() - 1
         if node is None:
@@ -161,7 +163,7 @@ class Tracer(TorchDispatchMode):
             if not in_users_backward():
                 operation, where, module, weight = self.forwards.get(number, (node.name(), where, module, weight))
             phase = "backward"
-        elif where is None or inside("torch/optim/"):
+        elif where is None or inside("torch/optim/", nearest=True):
             phase = "optimiser"
         event = Event(self.count, phase, operation, kernel, where, module, index, tuple(output.shape), bad=bad)
         event.result = output[index].item()

@@ -14,7 +14,7 @@ import torch
 
 from .blame import Blame, unlike
 from .frame import Loop
-from .history import History
+from .history import History, norms
 from .listen import Ear
 from .recorder import FlightRecorder, all_finite, clone, counted
 from .tracer import Tracer
@@ -44,11 +44,14 @@ class Entry:
     error: BaseException | None = None
     silent: bool = False  # a loss was not finite and backward was not called
     clean: bool = True  # the gradients that it began with were finite
+    mark: tuple | None = None  # norms that it ended with
 
     def like(self, other: Entry, compiled: bool) -> bool:
         """Did both do the same? To the last bit, but for compiled code that is traced uncompiled."""
         errors = other.error is not None if self.error is SOME else type(self.error) is type(other.error)
         if not errors or len(self.losses) != len(other.losses):
+            return False
+        if not compiled and self.mark is not None and repr(self.mark) != repr(other.mark):
             return False
         near = math.isclose if compiled else (lambda a, b, **_: repr(a) == repr(b))
         return all(near(a, b, rel_tol=1e-2) or repr(a) == repr(b) for a, b in zip(self.losses, other.losses))
@@ -73,6 +76,7 @@ class Watch:
         self.loop, self.ear, self.damaged = Loop(None), None, []
         self.fatal: Entry | None = None  # of the last collapse
         self.running: Entry | None = None  # what runs again
+        self.replayed = self.only_gradients = False
 
     @property
     def history(self) -> list[dict]:
@@ -86,7 +90,7 @@ class Watch:
         save(self, path)
 
     def _begin(self, frame) -> None:
-        self.loop, self.ear, self.window, self.running = Loop(frame), Ear(), [], None
+        self.loop, self.ear, self.window, self.running, self.replayed = Loop(frame), Ear(), [], None, False
         self.recorder.loop = self.loop
         self.recorder.adopt(self.loop.stateful())
         verdict = next((PENDING.pop(one) for one in self.recorder.objects if one in PENDING), None)
@@ -116,7 +120,7 @@ class Watch:
         """Note what the body did; is it time for a look?"""
         entry.losses, entry.taken = self.ear.heard(), self.ear.taken
         entry.silent = not entry.losses and not self.scaled and self.loop.broken_loss()
-        self.records.add(entry.number, entry.losses, self.recorder)
+        entry.mark = self.records.add(entry.number, entry.losses, self.recorder)
         born = self.recorder.unborn and entry.number == 1  # a lazy layer has its weights now
         return born or len(self.window) >= self.every or self._bad(entry) or not self.recorder.glance()
 
@@ -141,11 +145,13 @@ class Watch:
                 if self.policy == "raise":
                     raise Collapse(self.verdict)
                 return True
+            window, base = list(self.window), self.recorder.ring[-1]
             try:
                 yield from self._find()
-                bad = [self.window.pop(0)]
+                bad, self.window = self.window[:1], window[window.index(self.window[0]) + 1 :]
             except Unlike:
-                bad, self.window = self.window, []
+                self.recorder.back_to(base)
+                bad, self.window = window, []
             self.recorder.rewind()
             self.skipped += [entry.number for entry in bad]
             numbers = ", ".join(str(entry.number) for entry in bad)
@@ -153,14 +159,14 @@ class Watch:
             self.recorder.set_random_state(after)
             for entry in self.window:  # what came after the fatal one ran in vain
                 again = yield from self._again(entry)
-                entry.losses, entry.taken, entry.silent = again.losses, again.taken, again.silent
+                entry.losses, entry.taken, entry.silent, entry.mark = again.losses, again.taken, again.silent, again.mark
             self.running = None
         return False
 
     # -- running iterations again: generators that yield a batch for each body and are told how it went
 
     def _again(self, entry: Entry, batch=None) -> Iterator:
-        again = Entry(entry.number, None, None)
+        again, self.replayed = Entry(entry.number, None, None), True
         self.recorder.set_random_state(entry.state)
         self.ear.begin(entry.taken, lambda: all_finite(self.recorder.gradients))
         self.running = entry
@@ -172,7 +178,7 @@ class Watch:
             again.error = error
         again.losses, again.taken = self.ear.heard(), self.ear.taken
         again.silent = not again.losses and not self.scaled and again.error is None and self.loop.broken_loss()
-        again.clean = self.ear.clean
+        again.clean, again.mark = self.ear.clean, norms(self.recorder)
         return again
 
     def _find(self) -> Iterator:
@@ -180,6 +186,7 @@ class Watch:
 
         Raises Unlike if an iteration does something else than before.
         """
+        base = self.recorder.ring[-1]
         self.recorder.rewind()
         carried = 0  # iterations at whose end only gradients were not finite
         while len(self.window) > carried + 1:
@@ -193,18 +200,20 @@ class Watch:
                 break
             carried += 1
             if status == "fine":
-                self.recorder.copy()
+                self.recorder.copy(beside=base)
                 del self.window[:carried]
                 carried = 0
         if carried:
-            yield from self._carried()
+            yield from self._carried(base)
         self.recorder.rewind()
 
-    def _carried(self) -> Iterator:
+    def _carried(self, base) -> Iterator:
         """Whose gradients killed the last one of the window: its own, or those that an iteration before it left behind?"""
         self.recorder.rewind()
         for entry in self.window:
             again = yield from self._again(entry)
+            if not entry.like(again, False):
+                raise Unlike
             entry.clean = again.clean
         fatal = max(at for at, entry in enumerate(self.window) if entry.clean or at == 0)
         self.recorder.rewind()
@@ -212,7 +221,7 @@ class Watch:
             yield from self._again(entry)
         if fatal:
             self.recorder.status()
-            self.recorder.copy()
+            self.recorder.copy(beside=base)
         self.window = self.window[fatal : fatal + 1]
 
     def _investigate(self) -> Iterator:
@@ -228,15 +237,23 @@ class Watch:
             raise Unlike
         event = tracer.culprit([tensor for _, tensor in damage], raised=again.error is not None)
         self.fatal = entry
+        self.only_gradients = not self._bad(again) and all("gradient" in name for name, _ in damage)
         self.recorder.rewind()
         return Blame(self, entry, tracer, event, [name for name, _ in damage])
 
     def _judge(self) -> Iterator:
         """The verdict on the window: from the frame itself, or from its source, or what little the first run shows."""
+        window, base = list(self.window), self.recorder.ring[-1]
         try:
             blame = yield from self._investigate()
         except Unlike:
+            so_far, last = self.window, self.recorder.ring[-1]
+            self.window = window
+            self.recorder.back_to(base)
             blame = self._elsewhere()
+            if blame is None and last is not base:  # up to there it did the same
+                self.window = so_far
+                self.recorder.ring.append(last)
         return self._told(blame)
 
     def _told(self, blame: Blame | None) -> Verdict:
@@ -252,11 +269,12 @@ class Watch:
 
     def _elsewhere(self) -> Blame | None:
         """The investigation once more, with the bodies run from here; None if it cannot be, or does something else again."""
-        if not self.runnable():
-            return None
+        window, base = list(self.window), self.recorder.ring[-1]
         try:
-            return self.drive(self._investigate())
+            return self.drive(self._investigate()) if self.runnable() else None
         except Unlike:
+            self.window = window
+            self.recorder.back_to(base)
             return None
 
     def runnable(self) -> bool:
@@ -292,4 +310,6 @@ class Watch:
         again = yield from self._again(self.fatal, batch)
         if again.error is not None and type(again.error) is not type(self.fatal.error) and self.fatal.error is not SOME:
             return None
-        return again.error is None and not self._bad(again) and self.recorder.status() == "fine"
+        status = self.recorder.status()
+        harmless = status == "fine" or (status == "gradients" and not self.only_gradients)
+        return again.error is None and not self._bad(again) and harmless
