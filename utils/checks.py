@@ -8,7 +8,8 @@ from __future__ import annotations
 import math
 import numbers
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from operator import ge, gt, le, lt
 from pathlib import Path
 
 import numpy as np
@@ -33,11 +34,11 @@ def number(name: str, value, *, above=None, at_least=None, below=None, at_most=N
         finite = math.isfinite(plain)
     except (OverflowError, ValueError):  # beyond float64
         finite = False
-    low = finite and (above is None or plain > above) and (at_least is None or plain >= at_least)
-    if low and (below is None or plain < below) and (at_most is None or plain <= at_most):
+    asked = [("above", above, gt), ("at least", at_least, ge), ("below", below, lt), ("at most", at_most, le)]
+    asked = [(word, bound, holds) for word, bound, holds in asked if bound is not None]
+    if finite and all(holds(plain, bound) for _, bound, holds in asked):
         return plain
-    bounds = {"above": above, "at least": at_least, "below": below, "at most": at_most}
-    bounds = [f"{word} {bound}" for word, bound in bounds.items() if bound is not None]
+    bounds = [f"{word} {bound}" for word, bound, _ in asked]
     wanted = " and ".join(bounds) if len(bounds) > 1 else " ".join(["a finite number", *bounds]).replace("r at", "r of at")
     raise ValueError(f"{name} must be {wanted}, not {shown(value)}")
 
@@ -47,20 +48,22 @@ def whole(name: str, value, at_least: int = 0, at_most: int | None = None) -> in
     if isinstance(value, bool) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} must be a whole number, not {shown(value)}")
     value = int(value)
-    if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, not {shown(value)}")
-    if at_most is not None and value > at_most:
-        raise ValueError(f"{name} must be at most {at_most:,}, not {shown(value)}")
-    if value >= 2**63:
-        raise ValueError(f"{name} must be below 2**63, not {shown(value)}")
+    if at_least <= value < 2**63 and (at_most is None or value <= at_most):
+        return value
+    bound = f"at least {at_least}" if value < at_least else "below 2**63" if at_most is None else f"at most {at_most:,}"
+    raise ValueError(f"{name} must be {bound}, not {shown(value)}")
+
+
+def of_type(name: str, value, kind: type, words: str):
+    """`value`, which is a `kind`, called `words` where it is not."""
+    if not isinstance(value, kind):
+        raise TypeError(f"{name} must be {words}, not {shown(value)}")
     return value
 
 
 def flag(name: str, value) -> bool:
     """`value`, which is True or False."""
-    if not isinstance(value, bool):
-        raise TypeError(f"{name} must be True or False, not {shown(value)}")
-    return value
+    return of_type(name, value, bool, "True or False")
 
 
 def one_of(name: str, value, names: Iterable[str]) -> str:
@@ -73,17 +76,13 @@ def one_of(name: str, value, names: Iterable[str]) -> str:
 
 def function(name: str, value):
     """`value`, which can be called."""
-    if not callable(value):
-        raise TypeError(f"{name} must be a function, not {shown(value)}")
-    return value
+    return of_type(name, value, Callable, "a function")
 
 
 def file_path(name: str, value) -> Path:
     """`value` as a Path that is no folder."""
-    if not isinstance(value, (str, os.PathLike)):
-        raise TypeError(f"{name} must be a path, not {shown(value)}")
     try:
-        path = Path(value)
+        path = Path(of_type(name, value, (str, os.PathLike), "a path"))
         wrong = path.exists() and not path.is_file() or not path.name or "\0" in str(path)
     except (OSError, ValueError):  # a name too long, or bytes that are none
         wrong = True
@@ -111,8 +110,7 @@ def array(name: str, value, *shape: int | None) -> np.ndarray:
 
 
 def _of_shape(name: str, value, shape: tuple[int | None, ...]):
-    fits = len(shape) == value.ndim and all(found and wanted in (None, found) for wanted, found in zip(shape, value.shape))
-    if not fits:
+    if len(shape) != value.ndim or not all(found and wanted in (None, found) for wanted, found in zip(shape, value.shape)):
         wanted = ", ".join("any" if length is None else str(length) for length in shape)
         raise ValueError(f"{name} must have the shape ({wanted}), not {tuple(value.shape)}")
     return value

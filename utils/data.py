@@ -92,14 +92,9 @@ def _mixture(name, centres, sd, full_scale, count, seed) -> DataSet:
     return DataSet(name, samples, "length units", full_scale, centres, sd)
 
 
-DATA_SETS = {"pulses": pulses, "digits": digits, "ring": ring, "grid": grid}
+DATA_SETS = {make.__name__: cache(make) for make in (pulses, digits, ring, grid)}
 
 
 def load(name: str) -> DataSet:
     """The data set of that name, made once a process; ValueError if there is none."""
-    return _made(one_of("data", name, DATA_SETS))
-
-
-@cache
-def _made(name: str) -> DataSet:
-    return DATA_SETS[name]()
+    return DATA_SETS[one_of("data", name, DATA_SETS)]()

@@ -19,8 +19,11 @@ EPSILON = 1e-8  # what epsilon() adds before the log
 CLAMP = 1e-7  # how near to 0 and 1 clamp() lets a score come; float32's 1 - 1e-7 is still below 1
 
 
-def _checked(loss):
-    """The loss, refusing in one sentence what are no logits."""
+LOSSES = {}  # by their names, in the order in which they stand here
+
+
+def _loss(loss):
+    """Enters the loss in LOSSES, and refuses in one sentence what are no logits."""
 
     @functools.wraps(loss)
     def checked(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None):
@@ -31,10 +34,16 @@ def _checked(loss):
             raise TypeError(f"flipped must be a tensor of bool, one for each real logit, not {shown(flipped)}")
         return loss(real_logits, fake_logits, flipped)
 
+    LOSSES[loss.__name__] = checked
     return checked
 
 
-@_checked
+def _told(real: torch.Tensor, mirrored: torch.Tensor, flipped) -> torch.Tensor:
+    """What D is told of real samples: the flipped ones count as their mirror image."""
+    return real if flipped is None else torch.where(flipped, mirrored, real)
+
+
+@_loss
 def matlab(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Goodfellow's losses taken literally, the log of a sigmoid, as MathWorks' GAN example writes them.
 
@@ -42,27 +51,25 @@ def matlab(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -
     Sources: arXiv 1406.2661; "Train Generative Adversarial Network (GAN)", MathWorks documentation.
     """
     real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
-    if flipped is not None:
-        real = torch.where(flipped, 1 - real, real)
+    real = _told(real, 1 - real, flipped)
     loss_d = -torch.log(real).mean() - torch.log(1 - fake).mean()
     loss_g = -torch.log(fake).mean()
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def logits(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The same functions of the logit x, computed without the sigmoid: -log(sigmoid(x)) = softplus(-x).
 
     Finite at every finite logit, with gradient sigmoid(x) - y; torch's BCEWithLogitsLoss computes the same.
     """
-    if flipped is not None:
-        real_logits = torch.where(flipped, -real_logits, real_logits)
+    real_logits = _told(real_logits, -real_logits, flipped)
     loss_d = softplus(-real_logits).mean() + softplus(fake_logits).mean()
     loss_g = softplus(-fake_logits).mean()
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def bce(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The naive loss through torch's BCELoss, which cuts each log off at -100: finite, but its gradient fades from logits of
     about -28 on, and is 0 above 16.64 where it should push hardest.
@@ -70,76 +77,69 @@ def bce(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> t
     Source: the documentation of torch.nn.BCELoss.
     """
     real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
-    if flipped is not None:
-        real = torch.where(flipped, 1 - real, real)
-    ones, zeros = torch.ones_like(fake), torch.zeros_like(fake)
-    loss_d = binary_cross_entropy(real, torch.ones_like(real)) + binary_cross_entropy(fake, zeros)
-    loss_g = binary_cross_entropy(fake, ones)
+    real = _told(real, 1 - real, flipped)
+    loss_d = binary_cross_entropy(real, torch.ones_like(real)) + binary_cross_entropy(fake, torch.zeros_like(fake))
+    loss_g = binary_cross_entropy(fake, torch.ones_like(fake))
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def epsilon(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The naive loss with 1e-8 added inside each log, the remedy of many forums: at most -log(1e-8) = 18.42 a sample."""
     real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
-    if flipped is not None:
-        real = torch.where(flipped, 1 - real, real)
+    real = _told(real, 1 - real, flipped)
     loss_d = -torch.log(real + EPSILON).mean() - torch.log(1 - fake + EPSILON).mean()
     loss_g = -torch.log(fake + EPSILON).mean()
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def clamp(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The naive loss of scores kept within [1e-7, 1 - 1e-7], as Keras' cross-entropy does: no gradient beyond."""
     real, fake = (torch.sigmoid(x).clamp(CLAMP, 1 - CLAMP) for x in (real_logits, fake_logits))
-    if flipped is not None:
-        real = torch.where(flipped, 1 - real, real)
+    real = _told(real, 1 - real, flipped)
     loss_d = -torch.log(real).mean() - torch.log(1 - fake).mean()
     loss_g = -torch.log(fake).mean()
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def lsgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Least squares: D's raw output should be 1 for real samples and 0 for generated ones.
 
     loss_d = mean((D(x) - 1)^2)/2 + mean(D(G(z))^2)/2, loss_g = mean((D(G(z)) - 1)^2)/2. Source: arXiv 1611.04076.
     """
-    if flipped is not None:
-        real_logits = torch.where(flipped, 1 - real_logits, real_logits)
+    real_logits = _told(real_logits, 1 - real_logits, flipped)
     loss_d = ((real_logits - 1) ** 2).mean() / 2 + (fake_logits**2).mean() / 2
     loss_g = ((fake_logits - 1) ** 2).mean() / 2
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def hinge(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """D stops learning from a sample beyond the margin 1: loss_d = mean(max(0, 1 - D(x))) + mean(max(0, 1 + D(G(z)))).
 
     loss_g = -mean(D(G(z))). Source: arXiv 1705.02894.
     """
-    if flipped is not None:
-        real_logits = torch.where(flipped, -real_logits, real_logits)
+    real_logits = _told(real_logits, -real_logits, flipped)
     loss_d = relu(1 - real_logits).mean() + relu(1 + fake_logits).mean()
     loss_g = -fake_logits.mean()
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def wgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The Wasserstein critic: loss_d = mean(D(G(z))) - mean(D(x)), loss_g = -mean(D(G(z))). Source: arXiv 1701.07875.
 
     Meant for a critic of bounded slope; nothing here bounds it, so give it a penalty, spectral norm or both.
     """
-    if flipped is not None:
-        real_logits = torch.where(flipped, -real_logits, real_logits)
+    real_logits = _told(real_logits, -real_logits, flipped)
     loss_d = fake_logits.mean() - real_logits.mean()
     loss_g = -fake_logits.mean()
     return loss_d, loss_g
 
 
-@_checked
+@_loss
 def relativistic(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """RpGAN: D judges pairs, loss_d = mean(softplus(-(D(x) - D(G(z))))), loss_g = mean(softplus(D(x) - D(G(z)))).
 
@@ -149,16 +149,9 @@ def relativistic(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=N
     if real_logits.shape != fake_logits.shape:
         raise ValueError(f"fake_logits must be as many as real_logits, {len(real_logits)}, not {len(fake_logits)}")
     lead = real_logits - fake_logits
-    told = lead if flipped is None else torch.where(flipped, -lead, lead)
-    loss_d = softplus(-told).mean()
+    loss_d = softplus(-_told(lead, -lead, flipped)).mean()
     loss_g = softplus(lead).mean()
     return loss_d, loss_g
-
-
-LOSSES = {
-    "matlab": matlab, "logits": logits, "bce": bce, "epsilon": epsilon, "clamp": clamp,
-    "lsgan": lsgan, "hinge": hinge, "wgan": wgan, "relativistic": relativistic,
-}  # fmt: skip
 
 
 def smoothed(loss, real_logits: torch.Tensor, fake_logits: torch.Tensor, smoothing: float, flipped=None):

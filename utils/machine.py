@@ -11,6 +11,7 @@ import functools
 import glob
 import os
 import platform
+import re
 import signal
 import subprocess
 import threading
@@ -34,22 +35,19 @@ def one_thread() -> Iterator[None]:
     The networks here are small: one thread is faster than two, and the bits do not depend on the user's number.
     """
     global _running, _threads_before
-    if getattr(_here, "inside", False):
-        yield
-        return
+    nested, _here.inside = getattr(_here, "inside", False), True
     with _lock:
         before = torch.get_num_threads()
         if _running == 0:
             _threads_before = before
-        elif before == 1:  # a Python thread that started during another run found that run's number
+        elif before == 1 and not nested:  # a Python thread that started during another run found that run's number
             before = _threads_before
         _running += 1
         torch.set_num_threads(1)
-    _here.inside = True
     try:
         yield
     finally:
-        _here.inside = False
+        _here.inside = nested
         with _lock:
             _running -= 1
             torch.set_num_threads(before)
@@ -61,22 +59,21 @@ def interrupts_wait() -> Iterator[Callable[[], bool]]:
 
     One more, 3 seconds later or more, does not wait. In another thread, or where somebody handles interrupts, nothing changes.
     """
-    pressed = []
+    pressed, default = [], signal.default_int_handler
 
     def press(number, frame):
         pressed.append(time.monotonic())
         if pressed[-1] - pressed[0] > 3:
             raise KeyboardInterrupt
 
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield lambda: False
-        return
-    signal.signal(signal.SIGINT, press)
+    ours = threading.current_thread() is threading.main_thread() and signal.getsignal(signal.SIGINT) is default
+    if ours:
+        signal.signal(signal.SIGINT, press)
     try:
         yield lambda: bool(pressed)
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        if ours:
+            signal.signal(signal.SIGINT, default)
 
 
 @contextlib.contextmanager
@@ -86,12 +83,10 @@ def replacing(path: Path) -> Iterator[Path]:
     What killed processes left beside the same path is deleted first. PermissionError, in one sentence, if another program
     keeps `path` open, where the system does not let it be replaced then (Windows).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    start = f".{path.name}.{platform.node()}-"
-    for left in path.parent.glob(glob.escape(start) + "*.tmp"):
-        if not _alive(left.name[len(start) :].split("-")[0]):
+    unfinished = _unfinished(path)
+    for left in path.parent.glob(f".{glob.escape(path.name)}.{glob.escape(platform.node())}-*-*.tmp"):
+        if _ended(left.name.split("-")[-2]):
             left.unlink(missing_ok=True)
-    unfinished = path.with_name(f"{start}{os.getpid()}-{threading.get_ident()}.tmp")
     try:
         yield unfinished
         _replace(unfinished, path)
@@ -103,68 +98,66 @@ def writable(name: str, value) -> Path:
     """`value` as the path of a file that can be written: its folder is made, and a temporary file in it tried."""
     path = file_path(name, value)
     try:
-        with replacing(path) as tried:
-            tried.touch()
-            raise InterruptedError  # what is there stays
-    except InterruptedError:
-        return path
+        tried = _unfinished(path)
+        tried.touch()
+        tried.unlink()
     except OSError as error:
         raise ValueError(f"{name} must be a file that can be written, not {path} ({error.strerror or error})") from None
+    return path
 
 
-def _alive(process: str) -> bool:
-    """May a process of this machine still be writing? On Windows nobody asks: there, os.kill would end it."""
-    if os.name == "nt" or not process.isdecimal():
-        return True
+def _unfinished(path: Path) -> Path:
+    """This thread's temporary path beside `path`, whose folder is made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.with_name(f".{path.name}.{platform.node()}-{os.getpid()}-{threading.get_ident()}.tmp")
+
+
+def _ended(process: str) -> bool:
+    """Is that process of this machine no more? On Windows nobody asks: there, os.kill would end it."""
     try:
-        os.kill(int(process), 0)
-    except (ProcessLookupError, OverflowError):
+        if os.name != "nt" and process.isdecimal():
+            os.kill(int(process), 0)
+    except PermissionError:  # somebody else's
         return False
-    except PermissionError:
-        pass  # somebody else's
-    return True
+    except (ProcessLookupError, OverflowError):
+        return True
+    return False
 
 
 def _replace(source: Path, target: Path) -> None:
-    for wait in (0.05, 0.1, 0.2, 0.4, 0.8, None):
+    for wait in (0.05, 0.1, 0.2, 0.4, 0.8):
         try:
             return os.replace(source, target)
         except PermissionError:
-            if wait is None:
-                raise PermissionError(f"{target} cannot be replaced: is it open in another program?") from None
             time.sleep(wait)
+    raise PermissionError(f"{target} cannot be replaced: is it open in another program?")
 
 
-@functools.cache
-def machine() -> dict[str, str]:
-    """What a run was made with: versions, processor, commit ("+" if the files of utils differ from it)."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        processor = names[0] if names else processor
+def provenance() -> dict[str, str]:
+    """What a run is made with: versions, processor, commit ("+" if the files of utils differ from it), today's date."""
     return {
         "torch": torch.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.machine()}",
-        "processor": f"{processor}, {os.cpu_count()} cores",
+        "processor": f"{_processor()}, {os.cpu_count()} cores",
         "commit": _commit(),
+        "date": datetime.date.today().isoformat(),
     }
 
 
-def provenance() -> dict[str, str]:
-    """machine() and today's date."""
-    return machine() | {"date": datetime.date.today().isoformat()}
+def _processor() -> str:
+    cpuinfo = Path("/proc/cpuinfo")
+    names = re.findall(r"^model name\s*: *(.*)", cpuinfo.read_text() if cpuinfo.is_file() else "", re.MULTILINE)
+    return names[0].strip() if names else platform.processor() or platform.machine()
 
 
+@functools.cache
 def _commit() -> str:
-    folder = Path(__file__).parent
-
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()
+    def git(*asked: str) -> str:
+        return subprocess.check_output(["git", *asked], cwd=Path(__file__).parent, stderr=subprocess.DEVNULL, text=True).strip()
 
     try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", str(folder)) else "")
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", ".") else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

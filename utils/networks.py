@@ -12,7 +12,7 @@ import warnings
 import torch
 from torch import nn
 
-from utils.checks import number, shown, tensor, whole
+from utils.checks import number, of_type, tensor, whole
 
 
 @functools.cache
@@ -28,8 +28,7 @@ def linear(inputs: int, outputs: int, random: torch.Generator) -> nn.Linear:
     nn.Linear itself draws from the global random state, which this project never touches.
     """
     whole("inputs", inputs, at_least=1), whole("outputs", outputs, at_least=1)
-    if not isinstance(random, torch.Generator):
-        raise TypeError(f"random must be a torch.Generator, not {shown(random)}")
+    of_type("random", random, torch.Generator, "a torch.Generator")
     _load_the_rest_of_torch()
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
     bound = 1 / math.sqrt(inputs)
@@ -64,11 +63,9 @@ class Generator(nn.Module):
 
     def forward(self, z: torch.Tensor) -> torch.Tensor:
         tensor("z", z, None, self.layers[0].in_features + (0 if self.grain is None else len(self.grain)))
-        if self.grain is None:
-            output = self.layers(z)
-        else:
-            z, noise = z.tensor_split([z.shape[1] - len(self.grain)], dim=1)
-            output = self.layers(z) + self.grain * noise
+        output = self.layers(z[:, : self.layers[0].in_features])
+        if self.grain is not None:
+            output = output + self.grain * z[:, self.layers[0].in_features :]
         if self.bounded:
             output = 2 * torch.tanh(output / 2)
         return self.full_scale * output

@@ -6,6 +6,7 @@ Uses checks, and the names of the data sets and of the losses, so that a wrong o
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from functools import partial
 
 from utils.checks import flag, number, one_of, shown, whole
 from utils.data import DATA_SETS
@@ -15,8 +16,40 @@ from utils.plans import FIXES, RECOMMENDED
 __all__ = ["FIXES", "PRIORS", "RECOMMENDED", "Recipe", "number", "rate_text", "whole"]
 
 PRIORS = ("normal", "uniform")
-LARGEST = {"batch": 65_536, "latent": 65_536, "hidden_g": 65_536, "hidden_d": 65_536, "layers": 100}
 MEMORY = 4  # GiB that a run may need
+
+
+def rate_text(lr: float) -> str:
+    """A learning rate the way people write it: 0.0003 is "3e-4"."""
+    mantissa, exponent = f"{lr:.6e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
+
+
+def float32(name: str, value, **bounds) -> int | float:
+    """number() within what float32 holds."""
+    value = number(name, value, **bounds)
+    if value and not 1e-37 <= value <= 1e37:
+        raise ValueError(f"{name} must be between 1e-37 and 1e37, what float32 holds with ease, not {shown(value)}")
+    return value
+
+
+rate = partial(float32, above=0)
+CHECKS = {
+    "data": partial(one_of, names=DATA_SETS),
+    "loss": partial(one_of, names=LOSSES),
+    "prior": partial(one_of, names=PRIORS),
+    "penalty": partial(one_of, names=PENALTIES),
+    **dict.fromkeys(("lr", "d_rate"), rate),
+    "batch": partial(whole, at_least=2, at_most=65_536),
+    **dict.fromkeys(("latent", "hidden_g", "hidden_d"), partial(whole, at_least=1, at_most=65_536)),
+    "layers": partial(whole, at_least=1, at_most=100),
+    **dict.fromkeys(("warmup", "head_start", "anneal"), whole),
+    **dict.fromkeys(("normalise", "bounded", "spectral", "alternating", "grain"), flag),
+    **dict.fromkeys(("gamma", "noise", "clip"), partial(float32, at_least=0)),
+    **dict.fromkeys(("beta1", "beta2", "smoothing", "flips", "ema"), partial(number, at_least=0, below=1)),
+}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """One setting of the GAN; the default is the main recipe of the series, which has none of the fixes.
@@ -79,25 +112,11 @@ class Recipe:
     grain: bool = False
 
     def __post_init__(self):
-        known = {"data": DATA_SETS, "loss": LOSSES, "prior": PRIORS, "penalty": PENALTIES}
-        plain = {name: one_of(name, getattr(self, name), names) for name, names in known.items()}
-        for name in ("lr", "d_rate"):
-            plain[name] = rate(name, getattr(self, name))
-        for name, largest in LARGEST.items():
-            plain[name] = whole(name, getattr(self, name), at_least=2 if name == "batch" else 1, at_most=largest)
-        for name in ("warmup", "head_start", "anneal"):
-            plain[name] = whole(name, getattr(self, name), at_least=0)
-        for name in ("normalise", "bounded", "spectral", "alternating", "grain"):
-            plain[name] = flag(name, getattr(self, name))
-        for name in ("gamma", "noise", "clip"):
-            plain[name] = number(name, getattr(self, name), at_least=0)
-            _in_float32(name, plain[name])
-        for name in ("beta1", "beta2", "smoothing", "flips", "ema"):
-            plain[name] = number(name, getattr(self, name), at_least=0, below=1)
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)  # plain numbers: numpy's would fail at the end, when the run is saved
+        for name, check in CHECKS.items():
+            # plain numbers: numpy's would fail at the end, when the run is saved
+            object.__setattr__(self, name, check(name, getattr(self, name)))
         if self.gib > MEMORY:
-            sizes = ", ".join(f"{name}={getattr(self, name)}" for name in LARGEST)
+            sizes = ", ".join(f"{name}={getattr(self, name)}" for name in ("batch", "latent", "hidden_g", "hidden_d", "layers"))
             raise ValueError(f"a run must need at most {MEMORY} GiB of memory, not the {self.gib:.0f} GiB of {sizes}")
 
     @property
@@ -115,21 +134,3 @@ class Recipe:
     def changes(self) -> dict:
         """{field: value} of all that differs from the main recipe."""
         return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) != field.default}
-
-
-def rate_text(lr: float) -> str:
-    """A learning rate the way people write it: 0.0003 is "3e-4"."""
-    mantissa, exponent = f"{lr:.6e}".split("e")
-    return f"{float(mantissa):g}e{int(exponent)}"
-
-
-def rate(name: str, value) -> int | float:
-    """`value` as a plain number that can be a learning rate: finite, above 0 and within what float32 holds."""
-    value = number(name, value, above=0)
-    _in_float32(name, value)
-    return value
-
-
-def _in_float32(name: str, value: int | float) -> None:
-    if value and not 1e-37 <= value <= 1e37:
-        raise ValueError(f"{name} must be between 1e-37 and 1e37, what float32 holds with ease, not {shown(value)}")
