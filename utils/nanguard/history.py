@@ -7,7 +7,7 @@ from collections import deque
 
 import torch
 
-SMALL, MANY = 16_384, 16  # numbers in a weight that is looked at, and weights looked at
+SMALL, MANY = 4096, 4  # numbers in a weight that is looked at, and weights looked at
 
 
 class History:
@@ -18,25 +18,25 @@ class History:
 
     def __init__(self):
         self.rows: deque[dict] = deque(maxlen=64)
-        self.before: list[torch.Tensor] = []
 
-    @torch.no_grad()
     def add(self, number: int, losses: list[float], recorder) -> tuple:
         """One more iteration; its norms()."""
-        weights = _small(recorder)
-        gradient, weight = norms(recorder)
-        row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": gradient, "update": math.nan}
-        if len(self.before) == len(weights) and all(a.shape == b.shape for a, b in zip(self.before, weights)) and weights:
-            torch._foreach_sub_(self.before, weights)
-            row["update"] = _norm(self.before) / max(weight, 1e-30)
-            torch._foreach_copy_(self.before, weights)
-        else:
-            self.before = [one.detach().clone() for one in weights]
-        rates = [one.param_groups[0].get("lr", math.nan) for one in recorder.optimisers]
-        row["rate"] = float(rates[0]) if rates else math.nan
-        row["scale"] = recorder.scaler.get_scale() if recorder.scaler is not None else math.nan
-        self.rows.append(row)
-        return gradient, weight
+        both = norms(recorder)
+        rates = [one.param_groups[0].get("lr", math.nan) for one in recorder.optimisers[:1]]
+        scale = recorder.scaler.get_scale() if recorder.scaler is not None else math.nan
+        row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": both[0], "update": math.nan}
+        self.rows.append(row | {"rate": float(rates[0]) if rates else math.nan, "scale": scale})
+        return both
+
+    @torch.no_grad()
+    def look(self, recorder, iterations: int) -> None:
+        """How far the weights went since the last copy, an iteration, over how large they are."""
+        weights, then = _small(recorder), recorder.then()
+        pairs = [(one, then[id(one)]) for one in weights if id(one) in then]
+        if pairs and self.rows:
+            moved = _norms([now - copy for now, copy in pairs])
+            size = _norms([now for now, _ in pairs])
+            self.rows[-1]["update"] = sum(moved) ** 0.5 / max(sum(size) ** 0.5, 1e-30) / iterations
 
     def words(self, until: int) -> tuple[str | None, bool]:
         """(what went before iteration `until`, had something been growing?)."""
@@ -67,7 +67,10 @@ def _growth(series: list[tuple[int, float]]) -> tuple[int, float] | None:
 def norms(recorder) -> tuple[float, float]:
     """Norms of the gradients and of the weights, of small weights only: it costs next to nothing."""
     weights = _small(recorder)
-    return (_norm([one.grad for one in weights]), _norm(weights)) if weights else (math.nan, math.nan)
+    if not weights:
+        return math.nan, math.nan
+    squares = _norms([one.grad for one in weights] + weights)
+    return sum(squares[: len(weights)]) ** 0.5, sum(squares[len(weights) :]) ** 0.5
 
 
 def _small(recorder) -> list[torch.Tensor]:
@@ -76,5 +79,6 @@ def _small(recorder) -> list[torch.Tensor]:
 
 
 @torch.no_grad()
-def _norm(tensors: list[torch.Tensor]) -> float:
-    return torch.stack([one.float() for one in torch._foreach_norm(tensors)]).norm().item()
+def _norms(tensors: list[torch.Tensor]) -> list[float]:
+    """Squares of their norms."""
+    return [one * one for one in torch.stack([one.float() for one in torch._foreach_norm(tensors)]).tolist()]

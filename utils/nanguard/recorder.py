@@ -29,18 +29,21 @@ class FlightRecorder:
         objects = [part for thing in objects for part in _parts(thing)]
         if not objects:
             raise TypeError("there is nothing to guard: name the modules and the optimisers that the loop trains")
-        self.objects, self.found = objects, []
+        self.objects, self.found, self.offered = objects, [], []
         self.modules, self.optimisers, self.generators, self.others = _sorted(objects)
         self.loop = None  # a Loop, whose carried variables are copied too
         self.masks: dict[int, torch.Tensor] = {}  # buffers that were not finite when first seen are meant to be so
         self.seen: dict[int, torch.Tensor] = {}
         self.ring: deque[_Snapshot] = deque()
-        self.keep, self.numpy = keep, (None, None)
-        self.unborn = any(_lazy(module) for module in self.modules)
+        self.keep, self.numpy, self.python = keep, (None, None), None
+        self.unborn, self.groups = any(_lazy(module) for module in self.modules), None
         self._name()
 
     def adopt(self, things: list) -> None:
         """Copy these too, which the loop uses and nobody handed over; whether they are finite is nobody's concern."""
+        if [id(one) for one in things] == self.offered:
+            return
+        self.offered = [id(one) for one in things]
         room = sum(one.nbytes for one in self.weights)
         known = {id(part) for thing in self.objects for part in _family(thing)}
         self.found = []
@@ -92,14 +95,24 @@ class FlightRecorder:
     def gradients(self) -> list[torch.Tensor]:
         return [weight.grad for weight in self.weights if weight.grad is not None]
 
+    def _named(self) -> None:
+        """_name(), if an optimiser has other weights than before; without an optimiser always."""
+        groups = [(id(one), len(group["params"])) for one in self.optimisers for group in one.param_groups]
+        if not groups or groups != self.groups or self.unborn:
+            self._name()
+            self.groups = groups
+            self.unborn = any(_lazy(module) for module in self.modules)
+
     def status(self) -> str:
         """"fine", "gradients" if nothing else is not finite, or "broken"."""
-        self._name()
-        states = [value for one in self.optimisers for entry in one.state.values() for value in tree_leaves(entry)]
+        self._named()
+        states = [value for one in self.optimisers for entry in one.state.values() for value in entry.values()]
+        states = [leaf for one in states for leaf in ((one,) if isinstance(one, torch.Tensor) else tree_leaves(one))]
         self.states = [value for value in states if isinstance(value, torch.Tensor)]
-        if not all_finite([*self.weights, *self.buffers, *self.states]):
-            return "broken"
-        return "fine" if self.scaler is not None or all_finite(self.gradients) else "gradients"
+        lasting, gradients = [*self.weights, *self.buffers, *self.states], [] if self.scaler is not None else self.gradients
+        if all_finite([*lasting, *gradients]):
+            return "fine"
+        return "gradients" if all_finite(lasting) else "broken"
 
     def capture(self) -> bool:
         """Copy the present state; True if it is finite. One that is not is not kept."""
@@ -107,6 +120,11 @@ class FlightRecorder:
         if status == "fine":
             self.copy()
         return status == "fine"
+
+    def then(self) -> dict[int, torch.Tensor]:
+        """{id of a weight: its last copy}."""
+        snapshot = self.ring[-1]
+        return {id(tensor): copy for tensor, copy in zip(snapshot.tensors[: len(self.weights)], snapshot.copies)}
 
     def back_to(self, snapshot: _Snapshot) -> None:
         """Forget what was copied after `snapshot`."""
@@ -175,7 +193,9 @@ class FlightRecorder:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
         ours = [(one, one.get_state()) for one in self.generators]
-        return [random.getstate(), self._numpy_state(), torch.get_rng_state(), cuda, ours]
+        python = random.getstate()
+        self.python = self.python if python == self.python else python  # one tuple of 625 numbers is enough
+        return [self.python, self._numpy_state(), torch.get_rng_state(), cuda, ours]
 
     def _numpy_state(self):
         """np.random.get_state(), which takes 60 microseconds, made anew only if the generator's memory has changed."""
@@ -226,7 +246,7 @@ class _Snapshot:
         if [(a.shape, a.dtype, a.device) for a in tensors] != [(b.shape, b.dtype, b.device) for b in self.copies]:
             self.copies = [torch.empty_like(one, requires_grad=False) for one in tensors]
         if tensors:
-            torch._foreach_copy_(self.copies, [one.detach() for one in tensors])
+            torch._foreach_copy_(self.copies, tensors)
         self.tensors = tensors
 
 
@@ -263,9 +283,10 @@ def _settings(group: dict) -> dict:
     return {key: value for key, value in group.items() if key != "params"}
 
 
-def _shell(entry):
+def _shell(entry: dict) -> dict:
     """The same dicts and lists around the same tensors, so that what appends to a list does not append to ours."""
-    return tree_map(lambda leaf: leaf, entry) if isinstance(entry, (dict, list)) else entry
+    nested = any(isinstance(value, (dict, list)) for value in entry.values())
+    return tree_map(lambda leaf: leaf, entry) if nested else dict(entry)
 
 
 def _copied(leaf):
@@ -281,14 +302,16 @@ def _put_back(value, leaves: list) -> None:
                 tensor.copy_(copy)
 
 
+@torch.no_grad()
 def all_finite(tensors: list[torch.Tensor]) -> bool:
     """Are all numbers of all of them finite? One look at the sum of their sums, and only if that is not finite a second one."""
-    tensors = [one.coalesce().values() if one.is_sparse else one for one in tensors]
-    tensors = [one.detach() for one in tensors if (one.is_floating_point() or one.is_complex()) and one.numel()]
     sums = {}
     for one in tensors:
-        total = one.abs().sum() if one.is_complex() else one.sum(dtype=torch.float32)
-        sums.setdefault(one.device, []).append(total)
+        one = one.coalesce().values() if one.is_sparse else one
+        if one.dtype == torch.float32:
+            sums.setdefault(one.device, []).append(one.sum())
+        elif one.is_floating_point() or one.is_complex():
+            sums.setdefault(one.device, []).append(one.abs().sum(dtype=torch.float32))
     if all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values()):
         return True
     return all(finite(one) for one in tensors)

@@ -132,6 +132,7 @@ class Watch:
             return True
         if status == "fine" or len(self.window) >= LONGEST:
             self.recorder.adopt(self.loop.stateful())
+            self.records.look(self.recorder, len(self.window))
             self.recorder.copy()
             self.window.clear()
         return False
