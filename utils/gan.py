@@ -13,12 +13,14 @@ import numpy as np
 import torch
 
 from utils import data
-from utils.checks import shown, tensor, whole
+from utils.checks import of_type, shown, tensor, whole
 from utils.losses import LOSSES, slope, smoothed, wgan_gp, zero_centred
 from utils.machine import one_thread
 from utils.networks import Discriminator, Generator
 from utils.recipe import Recipe, rate
 from utils.trace import ATLAS_Z
+
+PARTS = ("generator", "discriminator", "optimiser_g", "optimiser_d")  # that keep a state of their own
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,19 +51,15 @@ class GAN:
 
     @one_thread()
     def __init__(self, recipe: Recipe, seed: int = 0):
-        if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, not {shown(recipe)}")
-        self.recipe, self.seed, self.iteration = recipe, whole("seed", seed), 0
-        self.data = data.load(recipe.data)
-        self.loss = LOSSES[recipe.loss]
+        self.recipe, self.seed, self.iteration = of_type("recipe", recipe, Recipe, "a Recipe"), whole("seed", seed), 0
+        self.data, self.loss = data.load(recipe.data), LOSSES[recipe.loss]
         self.random = torch.Generator().manual_seed(self.seed)
         size, full_scale = self.data.dimension, self.data.full_scale
         self.generator = Generator(
             recipe.latent, size, full_scale, recipe.hidden_g, self.random, recipe.layers, recipe.bounded, recipe.grain
-        )  # fmt: skip
-        self.discriminator = Discriminator(
-            size, recipe.hidden_d, self.random, recipe.layers, full_scale if recipe.normalise else 1.0, recipe.spectral
-        )  # fmt: skip
+        )
+        unit = full_scale if recipe.normalise else 1.0
+        self.discriminator = Discriminator(size, recipe.hidden_d, self.random, recipe.layers, unit, recipe.spectral)
         self.weights_g, self.weights_d = tuple(self.generator.parameters()), tuple(self.discriminator.parameters())
         # fused: the same Adam in one pass over the weights, a tenth of the time of an iteration saved.
         adam = {"betas": (recipe.beta1, recipe.beta2), "fused": True}
@@ -84,7 +82,6 @@ class GAN:
     @lr.setter
     def lr(self, lr: float) -> None:
         self._lr = rate("lr", lr)
-        self._set_rates()
 
     def _set_rates(self) -> None:
         recipe, share = self.recipe, 1.0
@@ -99,8 +96,7 @@ class GAN:
     def latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         """`count` latents (count, latent) drawn from the recipe's prior; a recipe with grain adds a column an output."""
         whole("count", count, at_least=1, at_most=10_000_000 // self.columns)
-        if not isinstance(random, torch.Generator):
-            raise TypeError(f"random must be a torch.Generator, not {shown(random)}")
+        of_type("random", random, torch.Generator, "a torch.Generator")
         if self.recipe.prior == "normal":
             z = torch.randn(count, self.recipe.latent, generator=random)
         else:
@@ -119,13 +115,13 @@ class GAN:
         shown_real, shown_fake = self._shown(real), self._shown(fake)
         if recipe.penalty == "none":
             real_logits, fake_logits = self.discriminator(shown_real), self.discriminator(shown_fake)
-            loss_d, loss_g = self._losses(real_logits, fake_logits)
         else:
             # One pass over both halves, so that one more backward pass gives D's slope at all of them.
             shown = torch.cat([shown_real, shown_fake])
             logits = self.discriminator(shown)
             real_logits, fake_logits = logits.split(recipe.batch)
-            loss_d, loss_g = self._losses(real_logits, fake_logits)
+        loss_d, loss_g = self._losses(real_logits, fake_logits)
+        if recipe.penalty != "none":
             loss_d = loss_d + recipe.gamma * self._penalty(shown, logits)
         self.iteration += 1
         row = _row(z, real_logits.detach(), fake_logits.detach(), loss_d.detach(), loss_g.detach())
@@ -138,11 +134,10 @@ class GAN:
         return samples + self.recipe.noise * self.data.full_scale * torch.randn(samples.shape, generator=self.random)
 
     def _losses(self, real_logits: torch.Tensor, fake_logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        flipped = None
-        if self.recipe.flips:
-            flipped = torch.rand(len(real_logits), generator=self.random) < self.recipe.flips
-        if self.recipe.smoothing:
-            return smoothed(self.loss, real_logits, fake_logits, self.recipe.smoothing, flipped)
+        flips, smoothing = self.recipe.flips, self.recipe.smoothing
+        flipped = torch.rand(len(real_logits), generator=self.random) < flips if flips else None
+        if smoothing:
+            return smoothed(self.loss, real_logits, fake_logits, smoothing, flipped)
         return self.loss(real_logits, fake_logits, flipped)
 
     def _penalty(self, shown: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
@@ -158,8 +153,7 @@ class GAN:
     @one_thread()
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
-        if self.recipe.warmup or self.recipe.head_start or self.recipe.anneal:
-            self._set_rates()
+        self._set_rates()
         alternating = self.recipe.alternating
         # Both gradients are taken before either network moves, a simultaneous update, unless the recipe alternates.
         if d:
@@ -173,7 +167,7 @@ class GAN:
             gradients_g = torch.autograd.grad(loss_g, self.weights_g)
         if g:
             _apply(self.optimiser_g, self.weights_g, gradients_g, self.recipe.clip)
-        if self.averaged is not self.generator:
+        if self.recipe.ema:
             with torch.no_grad():
                 torch._foreach_lerp_(list(self.averaged.parameters()), self.weights_g, 1 - self.recipe.ema)
 
@@ -221,21 +215,17 @@ class GAN:
 
     def guarded(self) -> tuple[list, tuple[str, ...]]:
         """What an iteration changes, for nanguard: networks, optimisers and generator; and the attributes that count."""
-        average = [] if self.averaged is self.generator else [self.averaged]
-        networks = [self.generator, self.discriminator, *average]
-        return [*networks, self.optimiser_g, self.optimiser_d, self.random], ("iteration", "_lr")
+        average = [self.averaged] if self.recipe.ema else []
+        parts = [self.generator, self.discriminator, *average, self.optimiser_g, self.optimiser_d, self.random]
+        return parts, ("iteration", "_lr")
 
     def state(self) -> dict:
         """Everything that the next iteration depends on, as tensors and numbers."""
-        return {
+        return {name: getattr(self, name).state_dict() for name in PARTS} | {
+            "averaged": self.averaged.state_dict() if self.recipe.ema else {},
             "recipe": asdict(self.recipe),
             "seed": self.seed,
             "iteration": self.iteration,
-            "generator": self.generator.state_dict(),
-            "discriminator": self.discriminator.state_dict(),
-            "optimiser_g": self.optimiser_g.state_dict(),
-            "optimiser_d": self.optimiser_d.state_dict(),
-            "averaged": self.averaged.state_dict() if self.recipe.ema else {},
             "lr": self._lr,
             "random": self.random.get_state(),
         }
@@ -250,13 +240,10 @@ class GAN:
     def load_state(self, state: dict) -> None:
         """Go back (or forward) to a state of the same recipe and seed; ValueError for another one's."""
         self.check_state(state)
-        self.iteration = state["iteration"]
-        for name in ("generator", "discriminator", "optimiser_g", "optimiser_d"):
+        self.iteration, self._lr = state["iteration"], state["lr"]
+        for name in (*PARTS, "averaged") if self.recipe.ema else PARTS:
             # a copy: an optimiser would go on writing into the tensors that it is given
             getattr(self, name).load_state_dict(copy.deepcopy(state[name]))
-        if self.recipe.ema:
-            self.averaged.load_state_dict(state["averaged"])
-        self._lr = state["lr"]
         self.random.set_state(state["random"])
 
 

@@ -5,20 +5,18 @@ Uses checks, machine and trace; train() gives it the GAN.
 
 from __future__ import annotations
 
-import contextlib
 import io
 import itertools
 import math
-import types
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from utils.checks import function, shown, whole
+from utils.checks import function, of_type, shown, whole
 from utils.machine import provenance, replacing, writable
 from utils.trace import QUANTITIES, Trace, watch_names
 
@@ -36,16 +34,15 @@ class Recorder:
         asked = list(itertools.islice(atlas_at, ATLASES + 1))
         if len(asked) > ATLASES:
             raise ValueError(f"atlas_at must be at most {ATLASES:,} iterations, not {shown(atlas_at)}")
-        if not isinstance(watch, (dict, type(None))):
-            raise TypeError(f"watch must be {{name: function}}, not {shown(watch)}")
-        self.gan, self.watch, self.watch_every = gan, dict(watch or {}), whole("watch_every", watch_every, at_least=1)
+        self.watch = {} if watch is None else dict(of_type("watch", watch, dict, "{name: function}"))
+        self.gan, self.watch_every = gan, whole("watch_every", watch_every, at_least=1)
         self.atlas_at = {whole("atlas_at", iteration, at_least=1) for iteration in asked}
         for name in watch_names(self.watch):
             function(f"watch[{name!r}]", self.watch[name])
         self.rows = np.empty((1024, len(QUANTITIES)), dtype=np.float32)
-        self.count, self.broken, self.last = 0, False, None
-        self.path: Path | None = None
-        self.settled, self.kept = True, 0  # is no iteration half made? how many stand in the checkpoint?
+        self.count, self.broken, self.last = 0, False, {}
+        self.path, self.kept = None, 0  # of the checkpoint, and how many iterations stand in it
+        self.settled = True  # do rows and weights belong together, no iteration half made?
         self.atlases: list[tuple[int, np.ndarray, np.ndarray]] = []
         self.looks: list[list[float]] = []  # the iteration, then what each function of `watch` said
 
@@ -62,24 +59,18 @@ class Recorder:
                 raise TypeError(f"watch[{name!r}] must answer with a number, not {shown(answer)}") from None
         self.looks.append([self.gan.iteration + 1, *answers])
 
-    @contextlib.contextmanager
-    def iteration(self) -> Iterator[None]:
-        """One that is not left well must not be kept: row and weights would not belong together."""
-        self.settled = False
-        yield
-        self.settled = True
-
     def record(self, step) -> None:
         """Keep a Step's row, before its update."""
         if self.count == len(self.rows):  # twice the room
             self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
         self.rows[self.count] = step.row
-        self.count, self.last, self.broken = self.count + 1, step, not step.finite
+        self.count, self.broken = self.count + 1, not step.finite
+        self.last = {name: getattr(step, name).detach() for name in BATCH}
         if self.broken or self.gan.iteration in self.atlas_at:
             self._keep_atlas()
 
     def _keep_atlas(self) -> None:
-        loudest = self.last.z[self.last.fake_logits.argmax()]
+        loudest = self.last["z"][self.last["fake_logits"].argmax()]
         direction = None if len(loudest) == 1 else loudest / loudest.norm()
         # float16 is plenty for a picture; what overflows it is off the colour scale anyway.
         samples, logits = self.gan.atlas(direction)
@@ -89,7 +80,7 @@ class Recorder:
     def trace(self) -> Trace:
         """The Trace so far; its last atlas is of the weights behind the last loss, or of those after it if it was finite."""
         values = {name: self.rows[: self.count, column].copy() for column, name in enumerate(QUANTITIES)}
-        if self.last is None:
+        if not self.last:
             return Trace(self.gan.recipe, self.gan.seed, values, provenance=provenance())
         if not self.atlases or self.atlases[-1][0] != self.gan.iteration:
             self._keep_atlas()
@@ -102,16 +93,13 @@ class Recorder:
                 watched |= {name: np.array(answer, dtype=np.float32) for name, answer in zip(self.watch, answers)}
         return Trace(
             self.gan.recipe, self.gan.seed, values, watched=watched, provenance=provenance(),
-            last_batch={name: batch.numpy().copy() for name, batch in self._last_batch().items()},
+            last_batch={name: batch.numpy().copy() for name, batch in self.last.items()},
             atlas={"iteration": iteration.astype(np.int64), "image": image, "logit": logit},
         )  # fmt: skip
 
-    def _last_batch(self) -> dict[str, torch.Tensor]:
-        return {} if self.last is None else {name: getattr(self.last, name).detach() for name in BATCH}
-
-    def _asked(self) -> dict:
-        """What has been asked of the run so far."""
-        atlas_at = sorted(iteration for iteration in self.atlas_at if iteration <= self.gan.iteration)
+    def _asked(self, until: int) -> dict:
+        """What has been asked of the run until that iteration."""
+        atlas_at = sorted(iteration for iteration in self.atlas_at if iteration <= until)
         return {"watch": list(self.watch), "watch_every": self.watch_every if self.watch else 0, "atlas_at": atlas_at}
 
     def open(self, checkpoint, iterations: int) -> None:
@@ -128,7 +116,7 @@ class Recorder:
         atlases = [(iteration, torch.from_numpy(image), torch.from_numpy(logit)) for iteration, image, logit in self.atlases]
         content = {
             "format": FORMAT, "gan": self.gan.state(), "rows": torch.from_numpy(self.rows[: self.count]), "atlases": atlases,
-            "looks": self.looks, "last": self._last_batch(), "asked": self._asked(),
+            "looks": self.looks, "last": self.last, "asked": self._asked(self.gan.iteration),
         }  # fmt: skip
         try:
             with replacing(self.path) as unfinished:
@@ -144,16 +132,14 @@ class Recorder:
         count = len(saved["rows"])
         if count > iterations:
             raise ValueError(f"iterations must be at least the {count:,} that {path} holds, not {iterations:,}")
-        before, self.gan.iteration = self.gan.iteration, saved["gan"]["iteration"]
-        asked, self.gan.iteration = self._asked(), before
-        for name, here in asked.items():
+        for name, here in self._asked(saved["gan"]["iteration"]).items():
             if saved["asked"][name] != here:
                 raise ValueError(f"{name} must be as in {path}, {shown(saved['asked'][name])}, not {shown(here)}")
         self.gan.load_state(saved["gan"])
         self.count = self.kept = count
         self.rows = np.concatenate([saved["rows"].numpy(), np.empty_like(self.rows)])
         self.broken = count > 0 and not all(math.isfinite(loss) for loss in self.rows[count - 1, :2])
-        self.looks, self.last = saved["looks"], types.SimpleNamespace(**saved["last"]) if saved["last"] else None
+        self.looks, self.last = saved["looks"], saved["last"]
         self.atlases = [(iteration, image.numpy(), logit.numpy()) for iteration, image, logit in saved["atlases"]]
 
 

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 
 import numpy as np
 
-from utils.checks import file_path, one_of, shown, whole
+from utils.checks import file_path, of_type, one_of, shown, whole
 from utils.machine import provenance, replacing
 from utils.recipe import Recipe, rate_text
 
@@ -45,8 +45,8 @@ LAYOUT = {
         "z": ("float32", ("batch", "latent")), "real_logits": ("float32", ("batch",)), "fake_logits": ("float32", ("batch",)),
     },
     "atlas": {
-        "iteration": ("int64", ("snapshots",)), "image": ("float16", ("snapshots", len(ATLAS_Z), "dimension")),
-        "logit": ("float32", ("snapshots", len(ATLAS_Z))),
+        "iteration": ("int64", ("snapshots",)), "image": ("float16", ("snapshots", "points", "dimension")),
+        "logit": ("float32", ("snapshots", "points")),
     },
     "watched": {"iteration": ("int64", ("looks",))},  # and float32 (looks,) under the name of each function
 }  # fmt: skip
@@ -87,19 +87,16 @@ class Trace:
         self._check()
 
     def _check(self) -> None:
-        if not isinstance(self.recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, not {shown(self.recipe)}")
+        of_type("recipe", self.recipe, Recipe, "a Recipe")
         self.seed = whole("seed", self.seed)
-        _check_provenance(self.provenance)
-        for group in (*GROUPS, "width"):
-            held = getattr(self, group)
-            arrays = [held] if group == "width" else list(held.values()) if isinstance(held, dict) else [None]
-            if not all(isinstance(array, np.ndarray) for array in arrays):
-                raise TypeError(f"{group} must be {'an array' if group == 'width' else 'a dict of arrays'}, not {shown(held)}")
-        _check_layout(self.recipe, _form(self.width), {g: {n: _form(a) for n, a in getattr(self, g).items()} for g in GROUPS})
+        of_type("provenance", self.provenance, dict, "a dict of texts")
+        for text in (*self.provenance, *self.provenance.values()):
+            if not isinstance(text, str) or len(text) > 1000:
+                raise ValueError(f"provenance must be a dict of texts of at most 1,000 letters, not {shown(text)}")
+        _check_layout(self.recipe, self.width, {group: getattr(self, group) for group in GROUPS})
         if (self.width < 1).any() or self.width.sum(dtype=float) >= 2**53:
             raise ValueError("width must be at least 1 everywhere, and the iterations fewer than 2**53")
-        if len(next(iter(self.low.values()), ())) != (self.width > 1).sum():
+        if len(self.low.get("loss_g", ())) != (self.width > 1).sum():
             raise ValueError("low and high must have one entry for each entry of values that stands for several iterations")
         for group in ("atlas", "watched"):
             if np.any(np.diff(getattr(self, group).get("iteration", ()), prepend=0) < 1):
@@ -214,27 +211,29 @@ class _NewerError(ValueError):
     pass
 
 
-def _form(array: np.ndarray) -> tuple[np.dtype, tuple[int, ...]]:
-    return array.dtype, array.shape
-
-
-def _check_layout(recipe: Recipe, width: tuple, groups: dict[str, dict[str, tuple]]) -> None:
-    """ValueError unless all arrays, each given as (kind, shape), are those that a run of the recipe leaves behind."""
-    lengths = {"batch": recipe.batch} if recipe.grain else {"batch": recipe.batch, "latent": recipe.latent}
-    for group, arrays in {"width": {"width": width}, **groups}.items():
-        layout = {"width": ("int64", ("entries",))} if group == "width" else LAYOUT[group]
+def _check_layout(recipe: Recipe, width: np.ndarray, groups: dict[str, dict[str, np.ndarray]]) -> None:
+    """ValueError or TypeError unless names, kinds and shapes of all arrays are those that a run of the recipe leaves behind."""
+    lengths = {"batch": recipe.batch, "points": len(ATLAS_Z)} | ({} if recipe.grain else {"latent": recipe.latent})
+    for group, arrays in groups.items():
+        if not isinstance(arrays, dict) or not all(isinstance(array, np.ndarray) for array in arrays.values()):
+            raise TypeError(f"{group} must be a dict of arrays, not {shown(arrays)}")
+        layout = LAYOUT[group]
         if group == "watched" and arrays:
             layout = layout | {name: ("float32", ("looks",)) for name in watch_names(set(arrays) - set(layout))}
         if set(arrays) != set(layout) and (arrays or group == "values"):
             raise ValueError(f"{group} must hold {', '.join(layout)}, not {shown(list(arrays))}")
-        for name, (kind, shape) in arrays.items():
-            wanted_kind, wanted = layout[name]
-            wanted = [lengths.get(length, length) for length in wanted]
-            fits = len(wanted) == len(shape) and all(isinstance(w, str) or w == found for w, found in zip(wanted, shape))
-            if kind != wanted_kind or not fits:
-                wanted = ", ".join(str(length) for length in wanted)
-                raise ValueError(f"{group}'s {name} must be {wanted_kind} of shape ({wanted}), not {kind} of shape {shape}")
-            lengths |= zip(layout[name][1], shape)
+        for name, array in arrays.items():
+            _check_array(f"{group}'s {name}", array, *layout[name], lengths)
+    _check_array("width", of_type("width", width, np.ndarray, "an array"), "int64", ("entries",), lengths)
+
+
+def _check_array(name: str, array: np.ndarray, kind: str, shape: tuple[str, ...], lengths: dict[str, int]) -> None:
+    for length, found in zip(shape, array.shape):
+        lengths.setdefault(length, found)
+    wanted = tuple(lengths.get(length, length) for length in shape)
+    if array.dtype != kind or array.shape != wanted:
+        wanted = ", ".join(map(str, wanted))
+        raise ValueError(f"{name} must be {kind} of shape ({wanted}), not {array.dtype} of shape {array.shape}")
 
 
 def watch_names(names) -> list[str]:
@@ -250,54 +249,42 @@ def watch_names(names) -> list[str]:
     return names
 
 
-def _check_provenance(texts) -> None:
-    if not isinstance(texts, dict):
-        raise TypeError(f"provenance must be a dict of texts, not {shown(texts)}")
-    for text in (*texts, *texts.values()):
-        if not isinstance(text, str) or len(text) > 1000:
-            raise ValueError(f"provenance must be a dict of texts of at most 1,000 letters, not {shown(text)}")
-
-
 def _read(file: zipfile.ZipFile) -> dict:
     """The arguments of Trace from an opened .npz: every array's kind and shape is checked before any is unpacked."""
     entries = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
-    if len(entries) != len(file.infolist()) or len(entries) > len(QUANTITIES) * 4 + WATCHED:
-        raise ValueError("too many entries")
-    if sum(entry.file_size for entry in entries.values()) > LARGEST:
-        raise ValueError(f"more than {LARGEST:,} bytes")
-    forms = {name: _form_in(file, entry) for name, entry in entries.items()}
-    kind, shape = forms.pop("header", (np.dtype(int), ()))
-    if kind.kind != "U" or shape != () or kind.itemsize > 400_000:
-        raise ValueError("no header")
-    header = json.loads(str(_unpacked(file, entries.pop("header"))), parse_constant=_no_constant)
+    if len(entries) != len(file.infolist()) or sum(entry.file_size for entry in entries.values()) > LARGEST:
+        raise ValueError(f"an entry stands there twice, or there are more than {LARGEST:,} bytes")
+    if "header" not in entries or entries["header"].file_size > 400_000 or "width" not in entries:
+        raise ValueError("no header, or no width")
+    said = {name: _said(file, entry) for name, entry in entries.items()}
+
+    def unpacked(name: str) -> np.ndarray:  # the whole entry, so that zip's own checksum is compared too
+        return np.lib.format.read_array(io.BytesIO(file.read(entries[name])), allow_pickle=False)
+
+    header = json.loads(str(unpacked("header")), parse_constant=_no_constant)
     if set(header) >= {"format"} and whole("format", header["format"], at_least=1) > FORMAT:
         raise _NewerError(f"was written by a newer version of this project (format {header['format']}, here {FORMAT})")
     if set(header) != {"format", "recipe", "seed", "provenance"}:
         raise ValueError("another header")
-    recipe, width, groups = Recipe(**header["recipe"]), forms.pop("width", (None, ())), {group: {} for group in GROUPS}
-    for name, form in forms.items():
+    recipe, groups, width = Recipe(**header["recipe"]), {group: {} for group in GROUPS}, said.pop("width")
+    said.pop("header")
+    for name, array in said.items():
         group, _, key = name.partition(".")
-        groups[one_of("group", group, GROUPS)][key] = form
+        groups[one_of("group", group, GROUPS)][key] = array
     _check_layout(recipe, width, groups)
-    read = {g: {name: _unpacked(file, entries[f"{g}.{name}"]) for name in names} for g, names in groups.items()}
-    return read | {
-        "recipe": recipe, "seed": header["seed"], "provenance": header["provenance"], "width": _unpacked(file, entries["width"])
-    }  # fmt: skip
+    arrays = {group: {name: unpacked(f"{group}.{name}") for name in names} for group, names in groups.items()}
+    return {"recipe": recipe, "seed": header["seed"], "provenance": header["provenance"], "width": unpacked("width"), **arrays}
 
 
-def _form_in(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[np.dtype, tuple[int, ...]]:
+def _said(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    """An array of the kind and shape that the entry says it has, which takes no memory: all its numbers are one 0."""
     with file.open(entry) as start:
         if np.lib.format.read_magic(start) != (1, 0):
             raise ValueError("another version of .npy")
         shape, _, kind = np.lib.format.read_array_header_1_0(start)
         if kind.hasobject or start.tell() + kind.itemsize * math.prod(shape) != entry.file_size:
             raise ValueError(f"{entry.filename} has another size than it says")
-    return kind, shape
-
-
-def _unpacked(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
-    # The whole entry, so that zip's own checksum is compared too.
-    return np.lib.format.read_array(io.BytesIO(file.read(entry)), allow_pickle=False)
+    return np.broadcast_to(np.zeros((), kind), shape)
 
 
 def _no_constant(text: str):

@@ -69,10 +69,11 @@ def _play(recorder: Recorder, iterations: int, ended: Callable[[], bool], second
     try:
         while recorder.count < iterations and not recorder.broken:
             recorder.look()
-            with recorder.iteration():
-                step = gan.forward()
-                recorder.record(step)
-                gan.update(step)
+            recorder.settled = False  # should one of these three fail, no checkpoint is written
+            step = gan.forward()
+            recorder.record(step)
+            gan.update(step)
+            recorder.settled = True
             if recorder.count % 64 == 0:
                 bar.update(recorder.count - bar.n)
                 if time.monotonic() - saved > seconds:
