@@ -17,9 +17,8 @@ from utils.checks import array, flag, number, shown, whole
 def cliffs(dtype: torch.dtype = torch.float32, flush: bool = False) -> tuple[float, float]:
     """(lowest, highest) logit x at which log(sigmoid(x)) and log(1 - sigmoid(x)) are both finite in `dtype`.
 
-    Above the highest, 1 - sigmoid(x) is exactly 0; below the lowest, sigmoid(x) is. Nothing is typed in: torch's own
-    sigmoid is bisected down to two neighbouring numbers. flush: count numbers below the smallest normal one as 0, as
-    hardware does that flushes subnormals. Raises TypeError for a dtype that is not a floating-point one.
+    Nothing is typed in: torch's own sigmoid is bisected down to two neighbouring numbers. flush: numbers below the smallest
+    normal one count as 0, as on hardware that flushes subnormals. TypeError for a dtype that is not a floating-point one.
     """
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise TypeError(f"dtype must be a floating-point torch.dtype, not {shown(dtype)}")
@@ -37,28 +36,21 @@ def _bisected(dtype: torch.dtype, flush: bool) -> tuple[float, float]:
 
     def last_alive(dead: float) -> float:
         inside, outside = torch.zeros((), dtype=dtype), torch.tensor(dead, dtype=dtype)
-        while True:
-            middle = ((inside.double() + outside.double()) / 2).to(dtype)
-            if middle in (inside, outside):
-                return inside.item()
-            if alive(middle):
-                inside = middle
-            else:
-                outside = middle
+        while (middle := ((inside.double() + outside.double()) / 2).to(dtype)) not in (inside, outside):
+            inside, outside = (middle, outside) if alive(middle) else (inside, middle)
+        return inside.item()
 
     return last_alive(-1000.0), last_alive(1000.0)
 
 
 @torch.no_grad()
 def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, points: int = 321) -> float:
-    """The chance, in [0, 1], that the next batch of `gan` holds a generated logit beyond a cliff, which ends a run with
-    the naive loss.
+    """The chance, in [0, 1], that the next batch of `gan` holds a generated logit beyond a cliff: the end, with the naive loss.
 
-    The latent must be one standard normal number. Then D(G(z)) on a grid of z from -reach to reach shows which
-    stretches of z lie beyond (linearly interpolated inside a cell), p is their normal weight, and a batch has one of
-    them with chance 1 - (1 - p)^batch. `cliff` is (lowest, highest) logit, by default float32's. No random number is
-    drawn and no weight is touched; NaN if a weight is. Raises ValueError for a wider latent, a cliff that is not finite,
-    a reach outside 0 to 40 and fewer than two points.
+    The latent must be one standard normal number. Then D(G(z)) on a grid of z from -reach to reach shows which stretches
+    of z lie beyond (linearly interpolated inside a cell), p is their normal weight, and a batch has one of them with
+    chance 1 - (1 - p)^batch. `cliff` is (lowest, highest) logit, by default float32's. No random number is drawn and no
+    weight is touched; NaN if a weight is. Raises ValueError for a wider latent and what is out of range.
     """
     if not hasattr(gan, "sample") or not hasattr(gan, "recipe"):
         raise TypeError(f"the hazard is that of a GAN, not of {shown(gan)}")
@@ -67,7 +59,11 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
     if gan.recipe.latent != 1 or gan.recipe.grain:
         width = "as wide as its noise" if gan.recipe.grain else f"{gan.recipe.latent} wide"
         raise ValueError(f"the hazard is an integral over one latent number; this latent is {width}")
-    lowest, highest = cliffs(torch.float32) if cliff is None else _ordered(cliff)
+    try:
+        lowest, highest = cliffs() if cliff is None else cliff
+    except (TypeError, ValueError):
+        raise TypeError(f"cliff must be two logits, (lowest, highest), not {shown(cliff)}") from None
+    lowest, highest = number("cliff[0]", lowest), number("cliff[1]", highest, above=lowest)
     reach, points = number("reach", reach, above=0, at_most=40), whole("points", points, 2, 1_000_000)
     z = torch.linspace(-reach, reach, points)
     logit = gan.sample(z[:, None])[1].double().numpy()
@@ -76,14 +72,6 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
     z = z.double().numpy()
     p = normal_weight(z, logit - highest) + normal_weight(z, lowest - logit)
     return -math.expm1(gan.recipe.batch * math.log1p(-min(p, 1.0))) if p < 1 else 1.0
-
-
-def _ordered(cliff) -> tuple[float, float]:
-    try:
-        lowest, highest = cliff
-    except (TypeError, ValueError):
-        raise TypeError(f"cliff must be two logits, (lowest, highest), not {shown(cliff)}") from None
-    return number("cliff[0]", lowest), number("cliff[1]", highest, above=lowest)
 
 
 def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
@@ -108,10 +96,9 @@ def margin(logits_low, logits_high, dtype: torch.dtype = torch.float32):
 def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> float:
     """The chance that one of the next `ahead` batches passes `cliff`, judged from recent batches' largest logits.
 
-    For a GAN whose latent is too wide for `hazard`: peaks over threshold. The `share` largest of `maxima` (iterations,)
-    get a generalised Pareto distribution (Pickands 1975) above their threshold, and its tail says how rare the cliff
-    is. It takes the next batches to be drawn like the recent ones. Raises ValueError for fewer than 200 numbers or fewer
-    than 10 above the threshold.
+    For a latent too wide for `hazard`: peaks over threshold. The `share` largest of `maxima` (iterations,) get a
+    generalised Pareto distribution (Pickands 1975) above their threshold, and its tail says how rare the cliff is.
+    Raises ValueError for fewer than 200 numbers or fewer than 10 above the threshold.
     """
     from scipy import stats  # imported here: most readers of this module never fit a tail
 
@@ -129,9 +116,8 @@ def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> 
 
 
 def summed_hazard(trace, name: str = "hazard") -> tuple[np.ndarray, np.ndarray]:
-    """(iteration, sum of the hazard until then) of a Trace that was recorded with watch={"hazard": hazard}, (looks,) each.
-
-    A look stands for every iteration until the next one. Raises ValueError if the trace has no such record.
+    """(iteration, sum of the hazard until then), (looks,) each, of a Trace recorded with watch={"hazard": hazard}, else
+    ValueError; a look stands for every iteration until the next one.
     """
     if not hasattr(trace, "watched"):
         raise TypeError(f"trace must be a Trace, not {shown(trace)}")

@@ -25,17 +25,12 @@ COUNT = 2000  # samples that a pulse metric looks at
 MOST = 100_000  # samples that a metric looks at, at most
 PLAUSIBLE, FLOORS = 0.90, 3.0  # pulses are good from this share, and up to this many noise floors, on
 HIGH_QUALITY = 0.95  # ring and grid are good with all modes and this share
-QUALITIES = ("plausible", "floors", "modes", "high_quality")  # what outcome() looks at
-
-
-# ---- pulses
 
 
 @dataclass(frozen=True, eq=False)
 class RingDown:
-    """The ring-down A sin(2 pi f t + phi) exp(-d t) nearest to each pulse, all arrays (count,).
-
-    amplitude A and residual (rms of what it leaves over) in full scales, frequency f in cycles and decay d in 1/window.
+    """The ring-down A sin(2 pi f t + phi) exp(-d t) nearest to each pulse, all (count,): amplitude A and residual (rms of
+    what it leaves over) in full scales, frequency f in cycles and decay d in 1/window.
     """
 
     amplitude: np.ndarray
@@ -71,11 +66,8 @@ def _dictionary(length: int):
 
 @functools.cache
 def limits() -> dict[str, tuple[float, float]]:
-    """{property: (lowest, highest)} between which 99 of 100 real pulses lie; a residual only has a highest.
-
-    Measured on 4,000 real pulses that no GAN was trained on.
-    """
-    dataset = data.pulses(4000, seed=1)
+    """{property: (lowest, highest)} between which 99 of 100 real pulses lie; a residual only has a highest."""
+    dataset = data.pulses(4000, seed=1)  # no GAN was trained on these
     fit = vars(ring_down(dataset.samples, dataset.full_scale))
     found = {name: tuple(np.quantile(values, (0.005, 0.995)).tolist()) for name, values in fit.items()}
     return found | {"residual": (0.0, float(np.quantile(fit["residual"], 0.99)))}
@@ -90,9 +82,8 @@ def plausible(fit: RingDown) -> np.ndarray:
 
 
 def sliced_wasserstein(one: torch.Tensor, other: torch.Tensor, projections: int = 200, seed: int = 0) -> float:
-    """Mean over random directions of the 1-Wasserstein distance of the projected samples, both (count, dimension).
-
-    In the unit of the samples. Source: Rabin et al. 2011, Wasserstein barycenter and its application to texture mixing.
+    """Mean over random directions of the 1-Wasserstein distance of the projected samples, both (count, dimension), in their
+    unit. Source: Rabin et al. 2011, Wasserstein barycenter and its application to texture mixing.
     """
     one, other = tensor("one", one, None, None).detach(), tensor("other", other, None, None).detach()
     if one.shape != other.shape:
@@ -124,24 +115,17 @@ def pulse_quality(pulses: torch.Tensor) -> dict[str, float]:
     if not torch.isfinite(pulses).all():
         return dict.fromkeys(("plausible", "floors", "amplitude", "frequency", "decay"), math.nan)
     ours, theirs = ring_down(pulses), ring_down(real.samples)
-    quality = {
-        "plausible": float(plausible(ours).mean()),
-        "floors": sliced_wasserstein(pulses, real.samples) / floor(len(pulses)),
-    }
-    for name in ("amplitude", "frequency", "decay"):
-        quality[name] = float(np.abs(np.sort(getattr(ours, name)) - np.sort(getattr(theirs, name))).mean())
-    return quality
-
-
-# ---- ring and grid
+    floors = sliced_wasserstein(pulses, real.samples) / floor(len(pulses))
+    names = ("amplitude", "frequency", "decay")
+    distances = {name: float(np.abs(np.sort(getattr(ours, name)) - np.sort(getattr(theirs, name))).mean()) for name in names}
+    return {"plausible": float(plausible(ours).mean()), "floors": floors} | distances
 
 
 def mode_quality(samples: torch.Tensor, dataset: data.DataSet) -> dict[str, float]:
     """Of generated points (count, 2): {"modes": captured, "high_quality": share, "reverse_kl": in nats}.
 
-    High quality: within 3 sd of the nearest centre. A mode is captured if it has one such sample. Reverse KL is that of
-    the share of samples nearest to each centre from even shares. Sources: VEEGAN (arXiv 1705.07761), PacGAN (1712.04086).
-    Raises ValueError for a data set without modes.
+    High quality: within 3 sd of the nearest centre. A mode is captured if it has one such sample. Reverse KL is that of the
+    share of samples nearest to each centre from even shares. Sources: VEEGAN (arXiv 1705.07761), PacGAN (1712.04086).
     """
     if not isinstance(dataset, data.DataSet):
         raise TypeError(f"dataset must be a DataSet, such as data.load('ring') gives, not {shown(dataset)}")
@@ -154,12 +138,8 @@ def mode_quality(samples: torch.Tensor, dataset: data.DataSet) -> dict[str, floa
     near = distance <= 3 * dataset.sd
     share = torch.bincount(mode, minlength=len(dataset.centres)).double() / len(samples)
     reverse_kl = torch.special.xlogy(share, share * len(dataset.centres)).sum()
-    return {
-        "modes": float(len(mode[near].unique())), "high_quality": float(near.double().mean()), "reverse_kl": float(reverse_kl)
-    }  # fmt: skip
-
-
-# ---- any GAN
+    captured, high_quality = len(mode[near].unique()), near.double().mean()
+    return {"modes": float(captured), "high_quality": float(high_quality), "reverse_kl": float(reverse_kl)}
 
 
 def quality(gan: GAN, count: int | None = None, seed: int = 0) -> dict[str, float]:
@@ -180,10 +160,8 @@ def _gan(gan) -> GAN:
 
 
 def signal(gan: GAN, count: int = 1000) -> np.ndarray:
-    """How strongly G's loss pulls at each of `count` fresh generated samples: |d loss_g / d logit| times count, (count,).
-
-    Of the logits loss it is 1 minus the score: 0.5 in a balanced game, near 1 where D wins. Exactly 0 where a clamp or a
-    rounded sigmoid has cut the gradient off.
+    """How strongly G's loss pulls at each of `count` fresh generated samples: |d loss_g / d logit| times count, (count,);
+    with the logits loss 1 minus the score, exactly 0 where a clamp or a rounded sigmoid has cut the gradient off.
     """
     _gan(gan), whole("count", count, 1, MOST)
     random = torch.Generator().manual_seed(0)
@@ -196,24 +174,18 @@ def signal(gan: GAN, count: int = 1000) -> np.ndarray:
 
 
 def alive(gan: GAN, least: float = 1e-6, share: float = 0.01) -> bool:
-    """Does the GAN still learn: finite weights, most fresh losses finite, and a pull above `least` at more than `share` of
-    G's samples?
+    """Does the GAN still learn: finite weights, most fresh losses finite, a pull above `least` at more than `share` of samples?
 
-    A run can be finite and dead: the loss frozen, the pictures still drawn, nothing learned. And it can be finite only
-    because somebody cleans its gradients, with a loss that is NaN at nearly every iteration.
+    A run can be finite and dead: the loss frozen, nothing learned. And it can be finite only because somebody cleans its
+    gradients, with a loss that is NaN at nearly every iteration.
     """
     least, share = number("least", least, at_least=0), number("share", share, at_least=0, below=1)
     if not all(bool(torch.isfinite(weights).all()) for weights in _gan(gan).weights_g + gan.weights_d):
         return False
-    return _finite_losses(gan) > 0.5 and float((signal(gan) > least).mean()) > share
-
-
-def _finite_losses(gan: GAN, batches: int = 20) -> float:
-    """The share of fresh batches at which both losses are finite, as training would compute them; `gan` stays as it is."""
-    twin = copy.copy(gan)
+    twin = copy.copy(gan)  # losses as training would compute them, while `gan` stays as it is
     twin.random = torch.Generator().manual_seed(0)
     twin.discriminator = copy.deepcopy(gan.discriminator)  # spectral norm keeps an estimate that each forward pass refines
-    return sum(twin.forward().finite for _ in range(batches)) / batches
+    return sum(twin.forward().finite for _ in range(20)) > 10 and float((signal(gan) > least).mean()) > share
 
 
 def outcome(row: dict | pd.Series) -> str:
@@ -227,7 +199,8 @@ def outcome(row: dict | pd.Series) -> str:
     if pd.isna(row["alive"]) or not row["alive"]:
         return "dead"
     # A quality of NaN, that of samples which are NaN, is no good one.
-    measured = {name: math.nan if pd.isna(row.get(name)) else row[name] for name in QUALITIES}
+    names = ("plausible", "floors", "modes", "high_quality")
+    measured = {name: math.nan if pd.isna(row.get(name)) else row[name] for name in names}
     if row["data"] == "pulses":
         return "good" if measured["plausible"] >= PLAUSIBLE and measured["floors"] <= FLOORS else "poor"
     if (centres := data.load(row["data"]).centres) is not None:
@@ -237,18 +210,15 @@ def outcome(row: dict | pd.Series) -> str:
 
 @one_thread()
 def measure(recipe: Recipe, iterations: int, seed: int = 0, count: int | None = None) -> tuple[dict, Trace]:
-    """Train, and say what became of it: (row, trace). The row is flat, as a table wants it; `count` as in quality().
-
-    row: data, lr, seed, iterations made, nan_at, first_broken, alive, fake_max (the largest generated logit),
-    means of the scores over the last 1,000 iterations, cpu_ms an iteration, and the metrics of the data set.
+    """Train, and say what became of it: (row, trace), the row as a table wants it, its means over the last 1,000 iterations,
+    fake_max the largest generated logit, cpu_ms an iteration's, and what quality() says of `count` samples.
     """
     if count is not None:
         whole("count", count, 1, MOST)
     gan, start = GAN(recipe, seed), time.thread_time()
     trace = train(gan, iterations, progress=False)
-    # An interrupt ends train() early without a word; a run cut short is no measurement.
     if trace.nan_at is None and trace.iterations < iterations:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt  # which ended train() early without a word; a run cut short is no measurement
     cpu_ms = 1000 * (time.thread_time() - start) / trace.iterations
     row = {
         "data": recipe.data, "lr": recipe.lr, "seed": seed, "iterations": trace.iterations,

@@ -11,6 +11,7 @@ import numbers
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
@@ -42,27 +43,15 @@ class Picture(Figure):
 
 
 def losses_and_scores(trace: Trace, title: str | None = None, last: int | None = None) -> Picture:
-    """Scores left, losses right, as MATLAB's training plot has them; a band shows the extremes of thinned stretches.
-
-    last    show only so many of the last iterations, from 1 to all of them
-    """
+    """Scores left, losses right, over the `last` iterations; a band shows the extremes of thinned stretches."""
     _traces("trace", [trace])
     last = trace.iterations if last is None else whole("last", last, 1, trace.iterations)
     title = title or f"{trace.recipe.data}, learning rate {rate_text(trace.recipe.lr)}, seed {trace.seed}: {_end(trace)}"
     picture = Picture(alt=f"Scores and losses against iteration. {title}. {_ends(trace)}")
     picture.suptitle(title)
-    scores, losses = picture.subplots(1, 2)
-    for axes, quantity in ((scores, "score"), (losses, "loss")):
-        _pair(axes, trace, quantity, last)
-        axes.set_xlabel("iteration")
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
-        axes.set_ylabel({"score": "score (0 to 1)", "loss": "loss (nats)"}[quantity])
-        if trace.nan_at:
-            axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=f"NaN, iteration {trace.nan_at:,}")
-    scores.set_ylim(-0.03, 1.03)
-    losses.set_ylim(bottom=0)
-    losses.legend(fontsize=8)
+    for axes, quantity in zip(picture.subplots(1, 2), ("score", "loss")):
+        _pair(axes, trace, quantity, last, 6, f"NaN, iteration {trace.nan_at or 0:,}")
+    axes.legend(fontsize=8)
     return picture
 
 
@@ -76,18 +65,24 @@ def _traces(name: str, traces) -> list[Trace]:
     return traces
 
 
-def _pair(axes, trace: Trace, quantity: str, last: int) -> None:
-    first = trace.iterations - last
-    for who, colour, style, marker in (("g", GENERATOR_COLOUR, "-", "o"), ("d", DISCRIMINATOR_COLOUR, "--", "s")):
-        label = {"g": "generator", "d": "discriminator"}[who]
-        iteration, low, mean, high = _reduced(trace, f"{quantity}_{who}", first)
+def _pair(axes, trace: Trace, quantity: str, last: int, ticks: int, nan_label: str) -> None:
+    """Draw "score" or "loss" of both networks, and their end, over the last iterations."""
+    drawn = (("generator", GENERATOR_COLOUR, "-", "o"), ("discriminator", DISCRIMINATOR_COLOUR, "--", "s"))
+    for who, colour, style, marker in drawn:
+        iteration, low, mean, high = _reduced(trace, f"{quantity}_{who[0]}", trace.iterations - last)
         short = len(iteration) <= 60
         axes.plot(
-            iteration, mean, style, color=colour, label=label, linewidth=1.5 if short else 0.9,
+            iteration, mean, style, color=colour, label=who, linewidth=1.5 if short else 0.9,
             marker=marker if short else None, markersize=4,
         )  # fmt: skip
         if (low < high).any():
             axes.fill_between(iteration, low, high, color=colour, alpha=0.2, linewidth=0)
+    if trace.nan_at:
+        axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=nan_label)
+    label, limits = {"score": ("score (0 to 1)", (-0.03, 1.03)), "loss": ("loss (nats)", (0, None))}[quantity]
+    axes.set(xlabel="iteration", ylabel=label, ylim=limits)
+    axes.xaxis.set_major_locator(MaxNLocator(ticks, integer=True))
+    axes.xaxis.set_major_formatter("{x:,.0f}")
 
 
 def _reduced(trace: Trace, quantity: str, first: int, points: int = 300) -> tuple[np.ndarray, ...]:
@@ -95,22 +90,16 @@ def _reduced(trace: Trace, quantity: str, first: int, points: int = 300) -> tupl
 
     More would only be ink: neighbouring iterations differ by the noise of their batches.
     """
-    chosen = trace.iteration > first
-    iteration, width = trace.iteration[chosen], trace.width[chosen]
-    low, high = (values[chosen] for values in trace.envelope(quantity))
-    mean = trace.values[quantity][chosen]
-    low, mean, high = (np.where(np.isfinite(values), values, np.nan) for values in (low, mean, high))
-    if len(iteration) <= 2 * points:
-        return iteration, low, mean, high
-    bucket = (iteration - first - 1) * points // (trace.iterations - first)
-    start = np.flatnonzero(np.diff(bucket, prepend=-1))
-    finite = np.isfinite(mean)
-    total = np.add.reduceat(np.where(finite, mean, 0.0) * width, start)
-    with np.errstate(invalid="ignore"):  # a bucket without any finite value stays NaN
-        mean = total / np.add.reduceat(np.where(finite, width, 0), start)
-    # Each bucket stands at its last iteration, as the entries of a Trace do.
-    ends = np.append(start[1:], len(iteration)) - 1
-    return iteration[ends], np.fmin.reduceat(low, start), mean, np.fmax.reduceat(high, start)
+    low, high = trace.envelope(quantity)
+    rows = pd.DataFrame({"low": low, "mean": trace.values[quantity], "high": high}, dtype="float64")
+    rows = rows.where(np.isfinite(rows)).assign(iteration=trace.iteration, width=trace.width)[trace.iteration > first]
+    if len(rows) > 2 * points:
+        rows = rows.assign(width=rows["width"].where(rows["mean"].notna()), mean=rows["mean"] * rows["width"])
+        buckets = rows.groupby((rows["iteration"] - first - 1) * points // (trace.iterations - first))
+        # Each bucket stands at its last iteration, as the entries of a Trace do; one without any finite value stays NaN.
+        rows = buckets.agg({"iteration": "last", "low": "min", "mean": "sum", "high": "max", "width": "sum"})
+        rows["mean"] /= rows["width"]
+    return tuple(rows[name].to_numpy() for name in ("iteration", "low", "mean", "high"))
 
 
 def _end(trace: Trace) -> str:
@@ -118,9 +107,8 @@ def _end(trace: Trace) -> str:
 
 
 def _ends(trace: Trace) -> str:
-    if trace.nan_at is None:
-        return "Both losses stay finite."
     return {
+        None: "Both losses stay finite.",
         "D": "The discriminator's loss is the first that is not finite; the generator's still is.",
         "G": "The generator's loss is the first that is not finite; the discriminator's still is.",
         "both": "Both losses stop being finite at the same iteration.",
@@ -128,11 +116,10 @@ def _ends(trace: Trace) -> str:
 
 
 def _published(values) -> dict[str, float]:
-    """{learning rate: iteration} of a dict or a pandas Series; None is none."""
-    if values is not None and not hasattr(values, "items"):
+    """{learning rate: iteration} of a dict or a pandas Series."""
+    if not isinstance(values, (Mapping, pd.Series)):
         raise TypeError(f"published must be such as {{'1e-3': 10}}, not {shown(values)}")
-    items = () if values is None else values.items()
-    return {rate: number(f"published[{rate!r}]", value, above=0) for rate, value in items}
+    return {rate: number(f"published[{rate!r}]", value, above=0) for rate, value in values.items()}
 
 
 def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
@@ -146,29 +133,22 @@ def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
     alt = "Losses of three runs until they turn NaN. " + "; ".join(title.replace("\n", ", ") for title in titles)
     picture = Picture(alt=alt, width=12, height=3.8)
     for axes, trace, title in zip(picture.subplots(1, len(traces), squeeze=False)[0], traces, titles):
-        _pair(axes, trace, "loss", trace.iterations)
-        if trace.nan_at:
-            axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label="NaN")
-        axes.set(title=title, xlabel="iteration", ylabel="loss (nats)", ylim=(0, None))
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-        axes.xaxis.set_major_formatter("{x:,.0f}")
+        _pair(axes, trace, "loss", trace.iterations, 5, "NaN")
+        axes.set_title(title)
     picture.axes[0].legend(loc="upper left", fontsize=8)
     return picture
 
 
 def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, float] | None = None) -> Picture:
-    """One row of dots a group of runs: the iteration of each collapse, logarithmic, with the published one as a star.
-
-    A run that reached its cap without a NaN is a hollow triangle there.
-    """
+    """A row of dots a group: the iteration of each collapse, and the published one, a star; a run without is a triangle."""
     if not isinstance(groups, Mapping) or not groups:
         raise ValueError(f"groups must be named groups of Traces, such as {{'1e-3': [...]}}, not {shown(groups)}")
     groups = {name: _traces(f"groups[{name!r}]", traces) for name, traces in groups.items()}
-    published = _published(published)
+    published = _published({} if published is None else published)
     counts = ", ".join(f"{name}: {_median_text(traces)}" for name, traces in groups.items())
     picture = Picture(alt=f"Iteration of the collapse of each run, by learning rate. {counts}.", height=0.8 + 0.9 * len(groups))
     axes = picture.subplots()
-    for row, (_, traces) in enumerate(groups.items()):
+    for row, (name, traces) in enumerate(groups.items()):
         # Dots side by side instead of on top of each other; the height means nothing.
         heights = row + 0.5 * ((np.arange(len(traces)) * 0.618) % 1 - 0.5)
         times = np.array([trace.nan_at or np.nan for trace in traces], dtype=float)
@@ -178,7 +158,6 @@ def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, floa
             axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=GENERATOR_COLOUR)
         if len(capped) < len(traces):
             axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2)
-    for row, name in enumerate(groups):
         if name in published:
             axes.plot(published[name], row, "*", markersize=15, color=DISCRIMINATOR_COLOUR, markeredgecolor="white")
     axes.plot([], [], "o", color=GENERATOR_COLOUR, label="one run")
@@ -186,9 +165,7 @@ def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, floa
     if published:
         axes.plot([], [], "*", markersize=12, color=DISCRIMINATOR_COLOUR, label="published")
     axes.set_yticks(range(len(groups)), groups)
-    axes.set_ylim(len(groups) - 0.4, -0.6)
-    axes.set_xscale("log")
-    axes.set_xlabel("iteration of the first loss that is not finite")
+    axes.set(ylim=(len(groups) - 0.4, -0.6), xscale="log", xlabel="iteration of the first loss that is not finite")
     axes.legend(fontsize=8, loc="upper right")
     return picture
 
@@ -199,10 +176,7 @@ def _median_text(traces: Sequence[Trace]) -> str:
 
 
 def samples(rows: dict[str, np.ndarray], data: str) -> Picture:
-    """A row of samples a name: {name: (count, 64)}, at most 30 each, as curves (pulses) or small images (digits).
-
-    Samples that are NaN are written as such, since there is nothing to draw.
-    """
+    """A row of samples a name: {name: (count, 64)}, at most 30 each, as curves (pulses) or small images (digits)."""
     unit, full_scale = load(one_of("data", data, ("pulses", "digits"))).unit, load(data).full_scale
     if not isinstance(rows, Mapping) or not rows:
         raise ValueError(f"rows must be named rows of samples, such as {{'real': ...}}, not {shown(rows)}")
@@ -237,9 +211,8 @@ def _sample(axes, sample: np.ndarray, data: str, full_scale: float) -> None:
 def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -> Picture:
     """The atlas of G: everything it can draw (latent across, sample index up), and below it D's logit for each drawing.
 
-    at      which of the trace's snapshots, one a column
-    cliff   a logit to mark with a line, such as the one above which float32 has 1 - sigmoid(logit) = 0
-    The last batch's draws are dots; the one with the largest logit is circled if it lies above the cliff.
+    `at` lists the trace's snapshots to show, `cliff` is a logit to mark. The last batch's draws are dots; the one with the
+    largest logit is circled if it lies above the cliff.
     """
     _traces("trace", [trace])
     dataset, snapshots, cliff = load(trace.recipe.data), trace.atlas, None if cliff is None else number("cliff", cliff)
@@ -250,8 +223,7 @@ def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -
         raise ValueError(f"at must list some of the trace's snapshots, at most 30; there are {have}, not {shown(at)}")
     iterations = [int(snapshots["iteration"][index]) for index in at]
     alt = f"What G draws at each latent, and D's logit for it, at iteration {', '.join(f'{i:,}' for i in iterations)}."
-    width = 9 if len(at) > 1 else 6
-    picture = Picture(alt=alt, width=width, height=5)
+    picture = Picture(alt=alt, width=9 if len(at) > 1 else 6, height=5)
     grid = picture.subplots(2, len(at), squeeze=False, sharex=True, sharey="row", height_ratios=[1, 1])
     for column, (index, iteration) in enumerate(zip(at, iterations)):
         image = draw_atlas(grid[0, column], snapshots["image"][index], dataset)
@@ -263,17 +235,14 @@ def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -
     grid[0, 0].set_ylabel("time (samples)" if trace.recipe.data == "pulses" else "number of the value")
     grid[1, 0].set_ylabel("D's logit")
     picture.colorbar(image, ax=grid[0, :].tolist(), label=dataset.unit, extend="both")
-    # An empty twin keeps both rows equally wide.
-    picture.colorbar(image, ax=grid[1, :].tolist()).ax.set_visible(False)
+    picture.colorbar(image, ax=grid[1, :].tolist()).ax.set_visible(False)  # an empty twin keeps both rows equally wide
     return picture
 
 
 def draw_atlas(axes, image: np.ndarray, dataset):
     """Draw an atlas (97, dimension) in the data's unit on axes; the colour scale is twice the full scale either way."""
     image = array("image", image, len(ATLAS_Z), dataset.dimension)
-    # Neighbouring latents are blended, since G is continuous in z; neighbouring sample indices are not.
-    limit = 2 * dataset.full_scale
-    extent = (ATLAS_Z[0], ATLAS_Z[-1], -0.5, dataset.dimension - 0.5)
+    limit, extent = 2 * dataset.full_scale, (ATLAS_Z[0], ATLAS_Z[-1], -0.5, dataset.dimension - 0.5)
     return axes.imshow(
         image.astype(np.float32).T, cmap=ATLAS_COLOURS, vmin=-limit, vmax=limit, origin="lower", aspect="auto",
         extent=extent, interpolation="nearest",
@@ -282,9 +251,7 @@ def draw_atlas(axes, image: np.ndarray, dataset):
 
 def _draw_logits(axes, logit: np.ndarray, cliff: float | None, batch: dict | None) -> None:
     axes.plot(ATLAS_Z, logit, color=DISCRIMINATOR_COLOUR, linewidth=1.8)
-    axes.set_ylim(-30, 30)
-    axes.set_xlim(ATLAS_Z[0], ATLAS_Z[-1])
-    axes.set_xlabel("latent z")
+    axes.set(ylim=(-30, 30), xlim=(ATLAS_Z[0], ATLAS_Z[-1]), xlabel="latent z")
     axes.axhline(0, color="0.85", linewidth=0.8, zorder=0)
     if cliff is not None:
         axes.axhline(cliff, color=NAN_COLOUR, linestyle="--", linewidth=1.2)

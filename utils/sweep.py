@@ -1,19 +1,18 @@
 """Many runs side by side: one run a process, on this machine (joblib) or, by configuration, on a cluster (Dask).
 
-Uses training, trace, metrics, tables and pool. To spread runs over a Dask cluster, connect to it and wrap the call, nothing
-else changes (`pip install -e ".[cluster]"`; the workers need this package, and for record and tabulate a folder they all see):
-
-    with Client("tcp://scheduler:8786"), joblib.parallel_config(backend="dask"):
-        traces = sweep(Recipe(lr=1e-3), seeds=range(10), iterations=200)
+Uses training, metrics, tables and pool. README shows the call on a Dask cluster: its workers need this package, and for record
+and tabulate a folder that they all see.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 import pandas as pd
@@ -22,7 +21,7 @@ from filelock import FileLock
 from utils.checks import file_path, function, shown, whole
 from utils.machine import provenance
 from utils.metrics import measure
-from utils.pool import Run, RunsFailed, check_jobs, finish, lock_of
+from utils.pool import Run, RunsFailed, finish, lock_of
 from utils.recipe import Recipe
 from utils.tables import DATA, KEY, KINDS, changes_text, published, recipe_of, table, typed_rows, write
 from utils.trace import Trace
@@ -32,19 +31,14 @@ __all__ = ["DATA", "Experiment", "RunsFailed", "published", "recipe_of", "record
 
 
 def sweep(
-    recipes: Recipe | Iterable[Recipe],
-    seeds: Iterable[int],
-    iterations: int,
-    *,
-    jobs: int = -1,
-    progress: bool = True,
+    recipes: Recipe | Iterable[Recipe], seeds: Iterable[int], iterations: int, *, jobs: int = -1, progress: bool = True
 ) -> list[Trace]:
     """Every recipe with every seed, each until its NaN or for `iterations`: Traces in that order, recipe by recipe.
 
     jobs is the number of runs at a time; -1 is one a processor core. A run is the same run as `train` alone makes.
     Raises ValueError or TypeError before any work, RunsFailed at the end if a run failed; Ctrl-C raises KeyboardInterrupt.
     """
-    recipes, seeds, jobs = _several("recipes", recipes, Recipe), _seeds(seeds), check_jobs(jobs)
+    recipes, seeds, jobs = _all_of("recipes", recipes, Recipe), _seeds(seeds), check_jobs(jobs)
     iterations = whole("iterations", iterations, at_least=1)
     runs = [Run(recipe, seed, _trained, (recipe, iterations, seed)) for recipe in recipes for seed in seeds]
     return finish(runs, jobs, progress)
@@ -67,17 +61,20 @@ def record(
     run leaves a checkpoint beside its file and goes on from it the next time. Several processes may fill one folder.
     Raises ValueError for a file that is damaged or holds another run than asked for, and what sweep raises.
     """
-    (recipe,), seeds, jobs = _several("recipe", [recipe], Recipe), _seeds(seeds), check_jobs(jobs)
+    (recipe,), seeds, jobs = _all_of("recipe", [recipe], Recipe), _seeds(seeds), check_jobs(jobs)
     iterations = whole("iterations", iterations, at_least=1)
+    for name, value, kind in (("atlas_at", atlas_at, "{seed: iterations}"), ("watch", watch, "{name: function}")):
+        if not isinstance(value, dict | None):
+            raise TypeError(f"{name} must be {kind}, not {shown(value)}")
     looks = _looks(atlas_at or {}, seeds)
-    if not isinstance(watch, dict | None):
-        raise TypeError(f"watch must be {{name: function}}, not {shown(watch)}")
     watch = {name: function(f"watch[{name!r}]", value) for name, value in (watch or {}).items()}
-    paths = [_folder(folder).absolute() / f"seed{seed:03d}.npz" for seed in seeds]
-    orders = [(path, recipe, iterations, seed, looks.get(seed, ()), watch) for path, seed in zip(paths, seeds)]
-    missing = [order for order in orders if not _is_recorded(*order)]
-    finish([Run(recipe, order[3], _record, order, order[0]) for order in missing], jobs, progress)
-    return paths
+    folder = _folder(folder)
+    runs = []
+    for seed in seeds:
+        path = folder / f"seed{seed:03d}.npz"
+        runs.append(Run(recipe, seed, _record, (path, recipe, iterations, seed, looks.get(seed, ()), watch), path))
+    finish([run for run in runs if not _is_recorded(*run.arguments)], jobs, progress)
+    return [run.claim for run in runs]
 
 
 def recorded(folder: Path | str) -> list[Trace]:
@@ -91,15 +88,10 @@ def recorded(folder: Path | str) -> list[Trace]:
     return [Trace.load(path) for path in paths]
 
 
-# ---- tables: many runs, one line each
-
-
 @dataclass(frozen=True)
 class Experiment:
-    """Runs of one recipe that stand together in a table, with the words they stand under there.
-
-    group and fix say what the recipe is for; seeds is how many, 0, 1, 2 ...; iterations is the cap of each run; count the
-    samples it is scored on, if not metrics.quality's own number.
+    """Runs of one recipe that stand in a table under the words `group` and `fix`: so many seeds, 0, 1, 2 ..., each to its NaN
+    or for `iterations`, scored on `count` samples (None: as many as metrics.quality takes).
     """
 
     group: str
@@ -111,10 +103,9 @@ class Experiment:
 
     def __post_init__(self):
         for name in ("group", "fix"):
-            value = getattr(self, name)
-            if not isinstance(value, str) or not re.fullmatch(KINDS["name"][0], value):
+            if not isinstance(value := getattr(self, name), str) or not re.fullmatch(KINDS["name"][0], value):
                 raise ValueError(f"{name} must be a name on one line, not {shown(value)}")
-        _several("recipe", [self.recipe], Recipe)
+        _all_of("recipe", [self.recipe], Recipe)
         for name in ("seeds", "iterations", "count"):
             if name != "count" or self.count is not None:
                 object.__setattr__(self, name, whole(name, getattr(self, name), at_least=1))
@@ -125,6 +116,9 @@ class Experiment:
         return [about | {"recipe": changes_text(self.recipe), "seed": seed} for seed in range(self.seeds)]
 
 
+_key = itemgetter(*KEY)
+
+
 def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int = -1, progress: bool = True) -> pd.DataFrame:
     """Make the runs that the table at `path` (.csv) lacks, and return the table: one line a run, what metrics.measure says.
 
@@ -133,13 +127,12 @@ def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int =
     Raises ValueError for a damaged table, and what sweep raises.
     """
     path = file_path("path", path)
-    experiments, jobs = _several("experiments", experiments, Experiment, or_none=True), check_jobs(jobs)
+    experiments, jobs = _all_of("experiments", experiments, Experiment, or_none=True), check_jobs(jobs)
     plan = {_key(line): (line, one) for one in experiments for line in one.lines()}
     if len(plan) < sum(one.seeds for one in experiments):
         raise ValueError("two of the experiments name the same runs: group, fix, recipe and iterations are equal")
-    path = _folder(path.parent).absolute() / path.name
-    made = _keys(path)
-    runs = []
+    path = _folder(path.parent) / path.name
+    made, runs = _keys(path), []
     for key, (line, one) in plan.items():
         if key not in made:
             claim = path.with_name(f"{path.name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}")
@@ -148,25 +141,17 @@ def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int =
     return table(path) if path.is_file() else typed_rows([])
 
 
+def _keys(path: Path) -> set[tuple]:
+    return set(table(path)[list(KEY)].itertuples(index=False, name=None)) if path.is_file() else set()
+
+
 def _add_line(path: Path, line: dict, one: Experiment) -> None:
     if _key(line) in _keys(path):
         return  # another process made it in the meantime
     row, _ = measure(one.recipe, one.iterations, line["seed"], one.count)
     row = typed_rows([line | row | provenance()])
-    # Read again and merge: other processes have written in the meantime.
-    with FileLock(lock_of(path), timeout=600):
+    with FileLock(lock_of(path), timeout=600):  # read again and merge: others have written in the meantime
         write(path, pd.concat([table(path), row]).drop_duplicates(list(KEY)) if path.is_file() else row)
-
-
-def _key(row: dict) -> tuple:
-    return tuple(row[name] for name in KEY)
-
-
-def _keys(path: Path) -> set[tuple]:
-    return set(table(path)[list(KEY)].itertuples(index=False, name=None)) if path.is_file() else set()
-
-
-# ---- the runs of a sweep, a recording
 
 
 def _trained(recipe: Recipe, iterations: int, seed: int, **options) -> Trace:
@@ -206,59 +191,58 @@ def _is_recorded(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_a
     return True
 
 
-# ---- arguments, looked at before any work
-
-
-def _several(name: str, values, kind: type, or_none: bool = False) -> list:
-    values = [values] if isinstance(values, kind) else values
+def _several(name: str, values, wanted: str, or_none: bool = False) -> list:
+    """The values as a list; TypeError or ValueError if they are none."""
     if not isinstance(values, Iterable) or isinstance(values, (str, bytes, dict)):
-        raise TypeError(f"{name} must be of type {kind.__name__}, not {shown(values)}")
+        raise TypeError(f"{name} must be {wanted}, not {shown(values)}")
     values = list(values)
-    for value in values:
-        if not isinstance(value, kind):
-            raise TypeError(f"{name} must be of type {kind.__name__}, not {shown(value)}")
     if not values and not or_none:
         raise ValueError(f"{name} must be at least one, not none")
     return values
 
 
+def _all_of(name: str, values, kind: type, or_none: bool = False) -> list:
+    """The values, or the only one, as a list; TypeError unless all are of that type."""
+    wanted = f"of type {kind.__name__}"
+    values = _several(name, [values] if isinstance(values, kind) else values, wanted, or_none)
+    if wrong := [value for value in values if not isinstance(value, kind)]:
+        raise TypeError(f"{name} must be {wanted}, not {shown(wrong[0])}")
+    return values
+
+
 def _seeds(seeds: Iterable[int]) -> list[int]:
     """The seeds as plain numbers; each once, since a seed's run is always the same run."""
-    if not isinstance(seeds, Iterable) or isinstance(seeds, (str, bytes)):
-        raise TypeError(f"seeds must be whole numbers, such as range(10), not {shown(seeds)}")
-    seeds = [whole("a seed", seed) for seed in seeds]
-    if not seeds:
-        raise ValueError("seeds must be at least one, not none")
+    seeds = [whole("a seed", seed) for seed in _several("seeds", seeds, "whole numbers, such as range(10)")]
     if len(set(seeds)) < len(seeds):
         twice = next(seed for seed in seeds if seeds.count(seed) > 1)
         raise ValueError(f"each seed must stand in seeds once, and {twice} stands there {seeds.count(twice)} times")
     return seeds
 
 
-def _looks(atlas_at: dict[int, Iterable[int]], seeds: list[int]) -> dict[int, tuple[int, ...]]:
+def _looks(atlas_at: dict[int, Iterable[int]], seeds: list[int]) -> dict[int, list[int]]:
     """The iterations whose atlas is asked for, by seed."""
-    if not isinstance(atlas_at, dict):
-        raise TypeError(f"atlas_at must be {{seed: iterations}}, not {shown(atlas_at)}")
+    looks = {}
     for seed, iterations in atlas_at.items():
         if seed not in seeds:
             raise ValueError(f"atlas_at must name seeds of this recording ({shown(seeds)}), not {shown(seed)}")
-        if not isinstance(iterations, Iterable):
-            raise TypeError(f"atlas_at[{seed}] must be iterations, such as range(1, 10), not {shown(iterations)}")
-    return {
-        seed: tuple(whole(f"an iteration of atlas_at[{seed}]", at, at_least=1) for at in iterations)
-        for seed, iterations in atlas_at.items()
-    }
+        looks[seed] = _several(f"atlas_at[{seed}]", iterations, "iterations, such as range(1, 10)", or_none=True)
+        looks[seed] = [whole(f"an iteration of atlas_at[{seed}]", at, at_least=1) for at in looks[seed]]
+    return looks
+
+
+def check_jobs(jobs: int) -> int:
+    """`jobs` as a plain int; TypeError or ValueError unless it is -1 or at least 1."""
+    if (jobs := whole("jobs", jobs, at_least=-(2**62))) < -1 or jobs == 0:
+        raise ValueError(f"jobs must be at least 1, or -1 for one a processor core, not {jobs}")
+    return jobs
 
 
 def _folder(folder: Path | str) -> Path:
-    """`folder`, made if it is not there."""
+    """The full path of `folder`, which is made if it is not there."""
     if not isinstance(folder, (str, os.PathLike)):
         raise TypeError(f"folder must be a path, not {shown(folder)}")
-    try:
+    with contextlib.suppress(OSError, ValueError):
         Path(folder).mkdir(parents=True, exist_ok=True)
-        writable = os.access(folder, os.W_OK)
-    except (OSError, ValueError):
-        writable = False
-    if not writable:
-        raise ValueError(f"folder must be a folder that can be written to, and {shown(str(folder))} is not one")
-    return Path(folder)
+        if os.access(folder, os.W_OK):
+            return Path(folder).absolute()
+    raise ValueError(f"folder must be a folder that can be written to, and {shown(str(folder))} is not one")

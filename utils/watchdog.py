@@ -1,7 +1,4 @@
-"""The end of a worker process whose parent was killed.
-
-Imports next to nothing, so that it is at work before a worker has imported torch.
-"""
+"""The end of a worker process whose parent was killed; imports so little that it is at work before torch is imported."""
 
 import os
 import threading
