@@ -41,9 +41,8 @@ def test_the_columns_have_their_types():
     }  # fmt: skip
     assert all(rows[name].dtype == text for name in ("group", "fix", "data", "recipe", "first_broken", "outcome", "commit"))
     assert (rows["recipe"] == "").sum() == 0 and rows["nan_at"].isna().sum() == (rows["outcome"] != "NaN").sum() == 460
-    assert rows["modes"].notna().sum() == rows["data"].isin(["ring", "grid"]).sum() - rows["modes"].isna()[
-        rows["data"].isin(["ring", "grid"])
-    ].sum()
+    points = rows["data"].isin(["ring", "grid"])
+    assert rows["modes"].notna().sum() == points.sum() - rows["modes"].isna()[points].sum()
 
 
 def test_a_rate_keeps_all_its_digits_and_what_was_measured_five(tmp_path):
@@ -119,6 +118,7 @@ def test_a_damaged_table_is_refused_with_file_line_and_column(tmp_path, lines, s
         ("\n".join(LINES[:3]).encode("utf-16"), "line 1: that is not UTF-8 text"),
         (HEADER.encode() + b"\n\xff\xfe\n", "line 2: that is not UTF-8 text"),
         (b"\0" * 100, "line 1"),
+        (f"\n{HEADER}\n{FINE}\n".encode(), "line 1, column none: there are 0 cells"),
     ],
 )
 def test_what_is_no_table_is_refused(tmp_path, content, sentence):
