@@ -35,19 +35,22 @@ def one_thread() -> Iterator[None]:
     The networks here are small: one thread is faster than two, and the bits do not depend on the user's number.
     """
     global _running, _threads_before
-    nested, _here.inside = getattr(_here, "inside", False), True
+    if getattr(_here, "inside", False):  # to set the number again would cost more than all the rest here
+        yield
+        return
     with _lock:
         before = torch.get_num_threads()
         if _running == 0:
             _threads_before = before
-        elif before == 1 and not nested:  # a Python thread that started during another run found that run's number
+        elif before == 1:  # a Python thread that started during another run found that run's number
             before = _threads_before
         _running += 1
         torch.set_num_threads(1)
+    _here.inside = True
     try:
         yield
     finally:
-        _here.inside = nested
+        _here.inside = False
         with _lock:
             _running -= 1
             torch.set_num_threads(before)
