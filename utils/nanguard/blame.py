@@ -10,7 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from . import verdict as words
 from .frame import source
-from .recorder import clone
+from .tensors import clone
 from .verdict import Verdict
 
 MOST = 16  # trials
@@ -140,5 +140,6 @@ def unlike(watch) -> Verdict:
         because = f"{span} left {left} non-finite, and the loop was left before it could run again"
         return Verdict(first.number, because, advice="use guard.step on a function that does one iteration", reproduced=False)
     because = f"{span}: not reproduced: run again, it left nothing non-finite or did something else; before, it damaged {left}"
-    advice = f"hand over or rewind what the loop keeps by itself: {watch.loop.hints()}"
+    missing = "" if watch.recorder.optimisers else "the optimiser, which was not handed over, "
+    advice = f"hand over or rewind what the loop keeps by itself: {missing}{watch.loop.hints()}"
     return Verdict(first.number, because, advice=advice, reproduced=False)

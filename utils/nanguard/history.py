@@ -67,15 +67,16 @@ def _growth(series: list[tuple[int, float]]) -> tuple[int, float] | None:
 def norms(recorder) -> tuple[float, float]:
     """Norms of the gradients and of the weights, of small weights only: it costs next to nothing."""
     weights = _small(recorder)
+    gradients = [one.grad for one in weights if one.grad is not None and not one.grad.is_sparse]
     if not weights:
         return math.nan, math.nan
-    squares = _norms([one.grad for one in weights] + weights)
-    return sum(squares[: len(weights)]) ** 0.5, sum(squares[len(weights) :]) ** 0.5
+    squares = _norms(gradients + weights)
+    return sum(squares[: len(gradients)]) ** 0.5 if gradients else math.nan, sum(squares[len(gradients) :]) ** 0.5
 
 
 def _small(recorder) -> list[torch.Tensor]:
-    weights = [one for one in recorder.weights if one.numel() <= SMALL and one.grad is not None and not one.grad.is_sparse]
-    return [one for one in weights[-MANY:] if one.is_floating_point() and one.device == weights[-1].device]
+    weights = [one for one in recorder.weights if one.numel() <= SMALL and one.is_floating_point()]
+    return [one for one in weights[-MANY:] if one.device == weights[-1].device]
 
 
 @torch.no_grad()

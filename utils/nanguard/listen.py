@@ -8,7 +8,7 @@ from collections import deque
 
 import torch
 
-from .recorder import clone
+from .tensors import clone
 
 _ears: list[Ear] = []  # those that listen, the innermost last
 _originals: list = []

@@ -12,6 +12,8 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from .tensors import all_finite, clone, counted, finite
+
 
 class FlightRecorder:
     """Copies of everything that a training loop changes, the last `keep` of them, in memory that is used again.
@@ -300,47 +302,3 @@ def _put_back(value, leaves: list) -> None:
         if isinstance(tensor, torch.Tensor) and isinstance(copy, torch.Tensor) and tensor.shape == copy.shape:
             if not torch.equal(tensor, copy):
                 tensor.copy_(copy)
-
-
-@torch.no_grad()
-def all_finite(tensors: list[torch.Tensor]) -> bool:
-    """Are all numbers of all of them finite? One look at the sum of their sums, and only if that is not finite a second one."""
-    sums = {}
-    for one in tensors:
-        one = one.coalesce().values() if one.is_sparse else one
-        if one.dtype == torch.float32:
-            sums.setdefault(one.device, []).append(one.sum())
-        elif one.is_floating_point() or one.is_complex():
-            sums.setdefault(one.device, []).append(one.abs().sum(dtype=torch.float32))
-    if all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values()):
-        return True
-    return all(finite(one) for one in tensors)
-
-
-def finite(tensor: torch.Tensor) -> bool:
-    """Are all of its numbers finite?"""
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.numel() == 0:
-        return True
-    if tensor.is_sparse:
-        return finite(tensor.coalesce().values())
-    return bool(torch.isfinite(tensor.detach()).all())
-
-
-def clone(batch):
-    """The same batch in memory of its own, so that a loop that changes its batch cannot change ours."""
-    if isinstance(batch, int):  # of guard(range(n), ...): no tree to walk
-        return batch
-    array = getattr(sys.modules.get("numpy"), "ndarray", ())
-
-    def copy(leaf):
-        return leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf.copy() if isinstance(leaf, array) else leaf
-
-    return tree_map(copy, batch)
-
-
-def counted(name: str, value) -> None:
-    """TypeError or ValueError, in one sentence, unless value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")

@@ -14,7 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
 
 from .frame import in_users_backward, inside, place
-from .recorder import finite
+from .tensors import finite
 
 
 @dataclass(eq=False)

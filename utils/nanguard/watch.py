@@ -16,7 +16,8 @@ from .blame import Blame, unlike
 from .frame import Loop
 from .history import History, norms
 from .listen import Ear
-from .recorder import FlightRecorder, all_finite, clone, counted
+from .recorder import FlightRecorder
+from .tensors import all_finite, clone, counted
 from .tracer import Tracer
 from .verdict import Collapse, Verdict
 
