@@ -56,7 +56,7 @@
 /** @typedef {object} Outcome
  * @property {string} rates             "1e-4, then 1e-3 at 812"
  * @property {string} settings          "pulses, no fix, batch 64, seed 0"
- * @property {number|null} guess
+ * @property {string} guess             "100", "12 guesses, median 300", "none"
  * @property {string} outcome           "NaN at 14", "none by 3,000, but dead" */
 
 /** A new run (or the old one once more, to a new page): the view forgets the current one, keeps its curves as a ghost.
@@ -144,19 +144,19 @@
 
 /** What the controls show; it goes along with whatever may begin a run, so that no press comes before its settings.
  * The engine begins a new run if the settings (the rate aside) are not those of the current one, or if that has ended.
- * @typedef {{settings: Settings, lr: number, guess: number|null}} Choice */
+ * @typedef {{settings: Settings, lr: number, speed: "slow"|"normal"|"fast"}} Choice */
 
 /** hello    a page is there: answer with Lab, Run, and a Frame with all rows so far (at most about 2,000, thinned with lows/highs)
  * start    go on, or begin; the rate is lr from the next iteration on
  * one      one iteration: of both networks, only "d" or only "g"
  * reset    build the run of this choice afresh and show it, paused at iteration 0
  * rate     in flight, for the next iteration
- * speed    slow: 2.5 iterations a second; normal: starts slow and accelerates; fast: all it can
+ * speed    in flight. slow: 2.5 iterations a second; normal: starts slow and accelerates; fast: all it can
  * scrub    answer with the Moment of that iteration (a recorded run: the nearest stop)
  * fork     a new run from the weights before that iteration, with this rate and the choice `fork` of Lab; it is paused
  * open     show a recorded run: Run, and one Frame with all its rows; a live run is paused and kept
  * live     show the live run again: Run (same tag), and a Frame with all its rows
- * outcome  a line of the table, to hand back after a reload
+ * outcome  a line of the table, to hand back after a reload; a second one for the same run (from a second page) replaces it
  * bye      this page goes away: pause
  * @typedef {{type: "hello"}
  *   | {type: "start"} & Choice
@@ -170,7 +170,7 @@
  *   | {type: "fork", run: number, iteration: number} & Choice
  *   | {type: "open", id: string, seed: number}
  *   | {type: "live"}
- *   | {type: "outcome", outcome: Outcome}
+ *   | {type: "outcome", run: number, outcome: Outcome}
  *   | {type: "bye"}} Command */
 
 /** createView(root, {send}) builds everything in `root`, sends `hello` and returns:
