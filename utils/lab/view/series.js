@@ -4,18 +4,20 @@
 
 /** @type {Quantity[]} */
 export const QUANTITIES = ["loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
-const WIDTH = QUANTITIES.length, BLOCK = 64;
+const BLOCK = 64;
 
 /** One entry an iteration (or a bucket of them, in a thinned record): its last iteration, and the lowest and highest value of
  * each quantity. Whole blocks of 64 entries know their own extremes, so that a long curve costs no more than its pixels. */
 export class Series {
-  constructor() {
+  /** @param {number} width quantities an entry */
+  constructor(width) {
+    this.width = width;
     this.count = this.blocks = 0;
     this.at = new Float64Array(1024);
-    this.low = new Float32Array(1024 * WIDTH);
-    this.high = new Float32Array(1024 * WIDTH);
-    this.blockLow = new Float32Array(1024 / BLOCK * WIDTH);
-    this.blockHigh = new Float32Array(1024 / BLOCK * WIDTH);
+    this.low = new Float32Array(1024 * width);
+    this.high = new Float32Array(1024 * width);
+    this.blockLow = new Float32Array(1024 / BLOCK * width);
+    this.blockHigh = new Float32Array(1024 / BLOCK * width);
   }
 
   get last() { return this.count ? this.at[this.count - 1] : 0; }
@@ -23,15 +25,15 @@ export class Series {
   /** The rows of a frame, dropping those that are already here.
    * @param {Float32Array} rows @param {number} end @param {Float32Array} [at] @param {Float32Array} [lows] @param {Float32Array} [highs] */
   append(rows, end, at, lows, highs) {
-    const fresh = rows.length / WIDTH;
+    const { width } = this, fresh = rows.length / width;
     for (let i = 0; i < fresh; i++) {
       const iteration = at ? at[i] : end - fresh + 1 + i;
       if (iteration <= this.last) continue;
       if (this.count === this.at.length) this.grow();
       const n = this.count++;
       this.at[n] = iteration;
-      this.low.set((lows ?? rows).subarray(i * WIDTH, (i + 1) * WIDTH), n * WIDTH);
-      this.high.set((highs ?? rows).subarray(i * WIDTH, (i + 1) * WIDTH), n * WIDTH);
+      this.low.set((lows ?? rows).subarray(i * width, (i + 1) * width), n * width);
+      this.high.set((highs ?? rows).subarray(i * width, (i + 1) * width), n * width);
       if (this.count % BLOCK === 0) this.close(this.count / BLOCK - 1);
     }
   }
@@ -46,10 +48,10 @@ export class Series {
 
   /** The extremes of a full block. @param {number} block */
   close(block) {
-    for (let q = 0; q < WIDTH; q++) {
+    for (let q = 0; q < this.width; q++) {
       const [low, high] = this.extremes(q, block * BLOCK, (block + 1) * BLOCK);
-      this.blockLow[block * WIDTH + q] = low;
-      this.blockHigh[block * WIDTH + q] = high;
+      this.blockLow[block * this.width + q] = low;
+      this.blockHigh[block * this.width + q] = high;
     }
     this.blocks = block + 1;
   }
@@ -60,8 +62,8 @@ export class Series {
     let low = Infinity, high = -Infinity;
     for (let i = from; i < to;) {
       const block = i / BLOCK, whole = Number.isInteger(block) && i + BLOCK <= to && block < this.blocks;
-      const a = whole ? this.blockLow[block * WIDTH + q] : this.low[i * WIDTH + q];
-      const b = whole ? this.blockHigh[block * WIDTH + q] : this.high[i * WIDTH + q];
+      const a = whole ? this.blockLow[block * this.width + q] : this.low[i * this.width + q];
+      const b = whole ? this.blockHigh[block * this.width + q] : this.high[i * this.width + q];
       if (a < low && a > -Infinity) low = a;
       if (b > high && b < Infinity) high = b;
       i += whole ? BLOCK : 1;

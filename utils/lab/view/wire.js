@@ -6,7 +6,7 @@
  * @param {any} message @param {DataView[]} buffers @returns {FromEngine} */
 export function attach(message, buffers) {
   const full = { ...message };
-  (message.arrays ?? []).forEach((name, k) => {
+  (message.arrays ?? []).forEach((/** @type {string} */ name, /** @type {number} */ k) => {
     const { buffer, byteOffset, byteLength } = buffers[k];
     // a copy, because a Float32Array must start at a multiple of 4
     full[name] = new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength));

@@ -1,0 +1,29 @@
+"""The lab's view: plain JavaScript modules, and bundle(), which makes one module of them for a notebook or a page.
+
+Uses nothing but the standard library, so that a page can be built without torch.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+MODULES = ("wire", "text", "series", "plot", "dom", "controls", "guess", "past", "panels", "figure", "view")  # each uses only those before it
+STYLE = (HERE / "style.css").read_text(encoding="utf-8")
+
+
+def bundle(*more: str) -> str:
+    """The view as the text of one ES module without imports: createView, attach and all they use, then the texts in `more`.
+
+    An `import` line from the view's own modules is left out, and so is the word `export`, except for an `export default`.
+    """
+    texts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
+    joined = "\n".join([*texts, *more])
+    without_imports = re.sub(r'^import [^;]*? from "\./[^"]+";\n', "", joined, flags=re.M)
+    return re.sub(r"^export (?!default)", "", without_imports, flags=re.M)
+
+
+def widget() -> str:
+    """The view as anywidget's `_esm`."""
+    return bundle((HERE / "widget.js").read_text(encoding="utf-8"))

@@ -1,0 +1,128 @@
+// The figure: all panels, what one points at and has clicked, sizes and dark mode.
+
+import { h, named } from "./dom.js";
+import { PANELS, sampleOf } from "./panels.js";
+import { Plot } from "./plot.js";
+
+/** @typedef {import("./panels.js").Scene} Scene */
+/** @typedef {{panel: import("./panels.js").Panel, canvas: any, title: any, element: any, plot: Plot}} Part */
+
+export class Figure {
+  /** @param {{changed: () => void, speak: (words: string) => void, scene: () => Scene|null}} hooks   changed: draw once more */
+  constructor(hooks) {
+    this.hooks = hooks;
+    this.hover = /** @type {{part: Part, x: number, y: number}|null} */ (null);
+    this.hit = /** @type {import("./panels.js").Answer|null} */ (null);
+    this.pinned = /** @type {import("./panels.js").Pinned|null} */ (null);
+    this.theme = /** @type {import("./plot.js").Theme|null} */ (null);
+    this.parts = PANELS.map(panel => this.part(panel));
+    this.described = 0;
+    const column = (/** @type {string[]} */ ...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of(name).element));
+    this.description = h("p", { class: "unseen", id: `ganlab-${Math.random().toString(36).slice(2)}` });
+    this.grid = h("div", { class: "figure", role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id },
+      column("losses", "scores", "logits"), column("real", "fake"), column("atlas", "along"));
+    this.tip = h("div", { class: "tip", hidden: true });
+    this.element = h("div", { class: "stage" }, this.grid, this.tip, this.description);
+  }
+
+  /** @param {string} name @returns {Part} */
+  of(name) { return /** @type {Part} */ (this.parts.find(part => part.panel.name === name)); }
+
+  /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys. @param {import("./panels.js").Panel} panel @returns {Part} */
+  part(panel) {
+    const canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": panel.label }), title = h("figcaption"), element = h("figure", { class: `panel ${panel.name}` }, title, canvas);
+    const part = { panel, canvas, title, element, plot: new Plot(canvas) }, leave = () => this.point(null);
+    canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => { this.tip.setAttribute("aria-live", "off"); this.point({ part, x: e.offsetX, y: e.offsetY }); });
+    canvas.addEventListener("pointerleave", leave);
+    canvas.addEventListener("blur", leave);
+    canvas.addEventListener("click", () => this.pin());
+    canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => {
+      if (e.key === "Enter") this.pin();
+      if (e.key === "Escape") { this.hit = null; this.pin(); leave(); }
+      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
+      if (!step) return;
+      e.preventDefault();
+      this.tip.setAttribute("aria-live", "polite");
+      const { clientWidth: wide, clientHeight: high } = canvas, [dx, dy] = step.map(s => s * (e.shiftKey ? 40 : 8));
+      const from = this.hover?.part === part ? this.hover : { x: wide / 2, y: high / 2 };
+      this.point({ part, ...(panel.step?.(from, dx || -dy) ?? { x: Math.min(Math.max(from.x + dx, 0), wide), y: Math.min(Math.max(from.y + dy, 0), high) }) });
+    });
+    return part;
+  }
+
+  /** @param {{part: Part, x: number, y: number}|null} hover */
+  point(hover) {
+    this.hover = hover;
+    if (!hover) this.tip.hidden = true;
+    this.hooks.changed();
+  }
+
+  /** A click on a sample's dot keeps it in the picture; a click elsewhere lets it go. */
+  pin() {
+    const scene = this.hooks.scene(), hit = this.hit;
+    this.pinned = null;
+    if (scene && hit?.side && hit.index !== undefined) {
+      const { picture, run } = scene, { side, index } = hit;
+      this.pinned = { side, index, iteration: picture.iteration, sample: sampleOf(picture, run, side, index), logit: picture[side === "fake" ? "fakeLogits" : "realLogits"][index] };
+      this.hooks.speak(`${hit.text.replace(/\n/g, ", ")}: drawn with the ${side === "fake" ? "generated" : "real"} samples.`);
+    }
+    this.hooks.changed();
+  }
+
+  /** The menu that shows and hides panels. */
+  menu() {
+    const ticks = this.parts.filter(({ panel }) => panel.name !== "lives").map(({ panel, element }) => {
+      const tick = h("input", { type: "checkbox", checked: true, onchange: () => {
+        element.classList.toggle("off", !tick.checked);
+        for (const column of this.grid.children) column.hidden = [...column.children].every(child => child.classList.contains("off"));
+        this.hooks.changed();
+      } });
+      return named(panel.label, tick, "tick");
+    });
+    return h("details", { class: "panels" }, h("summary", {}, "Panels"), h("div", {}, ...ticks));
+  }
+
+  /** The lowest panel of curves on show: it carries the iterations. */
+  get lowest() { return ["logits", "scores", "losses"].find(name => !this.of(name).element.classList.contains("off")) ?? ""; }
+
+  /** @param {import("./types.js").Run} run */
+  titles(run) {
+    for (const { panel, title } of this.parts)
+      title.replaceChildren(...panel.title(run).filter(([words]) => words).map(([words, colour]) => h("span", { class: colour }, words)));
+  }
+
+  /** Colours of the page's theme: JupyterLab's, VS Code's, Sphinx's, else the system's. @param {HTMLElement} root @returns {import("./plot.js").Theme} */
+  colours(root) {
+    const { body, documentElement: page } = document, said = body.dataset.jpThemeLight ?? page.dataset.theme ?? page.getAttribute("theme");
+    const system = matchMedia("(prefers-color-scheme: dark)").matches;
+    root.dataset.dark = String(said ? said === "false" || said === "dark" : body.classList.contains("vscode-dark") || (system && !body.classList.contains("vscode-light")));
+    const style = getComputedStyle(root), colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
+    return { size: parseFloat(style.fontSize) * 0.86, ink: colour("ink"), paper: colour("paper"), grid: colour("grid"), muted: colour("muted"), g: colour("g"), d: colour("d"),
+      real: colour("real"), band: colour("band"), cliff: colour("cliff") };
+  }
+
+  /** Draw all that can be seen. @param {Scene} scene @param {string} headline */
+  draw(scene, headline) {
+    const words = /** @type {[any, string][]} */ ([]), now = performance.now();
+    this.of("lives").element.hidden = scene.guesses.length < 2;
+    for (const { panel, canvas, plot } of this.parts) if (canvas.clientWidth && canvas.clientHeight) words.push([canvas, panel.draw(plot, scene)]);
+    if (this.hover) this.cross(scene, this.hover);
+    if (now - this.described < 1000 && scene.running) return;
+    this.described = now; // not 30 times a second: somebody may be listening
+    for (const [canvas, text] of words) canvas.setAttribute("aria-label", text);
+    this.description.textContent = `${headline} ${words.map(([, text]) => text).join(". ")}.`;
+  }
+
+  /** Cross and numbers where one points. @param {Scene} scene @param {{part: Part, x: number, y: number}} hover */
+  cross(scene, { part: { panel, plot, canvas }, x, y }) {
+    const hit = this.hit = panel.probe(plot, scene, x, y), { tip } = this;
+    tip.hidden = !hit;
+    if (!hit) return;
+    if (hit.y === undefined) plot.rule([[hit.x, plot.box.top], [hit.x, plot.box.bottom]], { colour: scene.theme.muted, width: 1 });
+    else plot.spot(hit.x, hit.y, -6, scene.theme.ink, 2);
+    if (tip.textContent !== hit.text) tip.textContent = hit.text;
+    const stage = this.element.getBoundingClientRect(), at = canvas.getBoundingClientRect(), left = at.left - stage.left + hit.x;
+    tip.style.left = `${left + tip.offsetWidth + 16 > stage.width ? Math.max(left - tip.offsetWidth - 12, 0) : left + 12}px`;
+    tip.style.top = `${at.top - stage.top + Math.max(Math.min(y, canvas.clientHeight - tip.offsetHeight), 0)}px`;
+  }
+}

@@ -1,0 +1,104 @@
+// Back through the iterations: the bar below the picture, for the last ones of a live run and for all of a recorded one.
+
+import { h, named } from "./dom.js";
+import { button } from "./controls.js";
+import { whole } from "./text.js";
+
+/** @typedef {import("./types.js").Picture} Picture */
+const PACE = { slow: 400, normal: 120, fast: 40 }, MEMORY = 400; // milliseconds a step when played; pictures kept
+export const LAST = 40;
+
+export class Past {
+  /** @param {{ask: (iteration: number) => void, fork: (iteration: number) => void, changed: () => void, allowed: () => boolean, speed: () => "slow"|"normal"|"fast"}} hooks */
+  constructor(hooks) {
+    this.hooks = hooks;
+    this.stops = /** @type {number[]} */ ([]); // the iterations that can be shown
+    this.position = /** @type {number|null} */ (null); // the one shown; null: the latest
+    this.asked = /** @type {number|null} */ (null); // one question at a time
+    this.pictures = /** @type {Map<number, Picture>} */ (new Map());
+    this.playing = /** @type {any} */ (undefined);
+    this.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => { this.stop(); this.go(Number(this.slider.value)); } });
+    this.where = h("span", { class: "where" });
+    this.play = button("Play", "step through the iterations, slowly", () => (this.playing ? this.stop() : this.start()));
+    this.zoom = h("input", { type: "checkbox", onchange: () => hooks.changed() });
+    this.fork = button("Fork here", "the weights before this iteration once more, with the rate and the loss that the controls show",
+      () => hooks.fork(this.position ?? this.stops[this.stops.length - 1]));
+    this.element = h("fieldset", { class: "past", "aria-label": "Back through the iterations" }, this.play, this.slider, this.where,
+      named(`last ${LAST} only`, this.zoom, "tick"), this.fork);
+  }
+
+  /** Another run comes on show. @param {boolean} recorded */
+  forget(recorded) {
+    this.stop();
+    this.stops = [];
+    this.position = this.asked = null;
+    this.pictures.clear();
+    this.zoom.checked = !recorded;
+  }
+
+  /** @param {Picture} picture */
+  keep(picture) {
+    this.pictures.set(picture.iteration, picture);
+    if (this.pictures.size > MEMORY) this.pictures.delete(/** @type {number} */ (this.pictures.keys().next().value));
+  }
+
+  /** The engine's answer; it may be the nearest iteration that it has. @param {Picture} picture */
+  answer(picture) {
+    this.keep(picture);
+    if (this.asked === this.position) this.position = picture.iteration;
+    this.asked = null;
+    this.want();
+    this.hooks.changed();
+  }
+
+  /** Ask for the picture of this position, unless it is here. */
+  want() {
+    if (this.position === null || this.asked !== null || this.pictures.has(this.position)) return;
+    this.asked = this.position;
+    this.hooks.ask(this.position);
+  }
+
+  /** Show stop k. @param {number} k */
+  go(k) {
+    if (!this.stops.length || !this.hooks.allowed()) return;
+    this.position = this.stops[Math.min(Math.max(k, 0), this.stops.length - 1)];
+    this.want();
+    this.hooks.changed();
+  }
+
+  /** The stop at or after the position; the last one for the latest. */
+  get at() {
+    const k = this.position === null ? -1 : this.stops.findIndex(stop => stop >= /** @type {number} */ (this.position));
+    return k < 0 ? this.stops.length - 1 : k;
+  }
+
+  start() {
+    if (!this.hooks.allowed()) return;
+    this.go(this.at === this.stops.length - 1 ? 0 : this.at);
+    const step = () => {
+      if (this.at >= this.stops.length - 1) return this.stop();
+      if (this.asked === null) this.go(this.at + 1);
+      this.playing = setTimeout(step, PACE[this.hooks.speed()]);
+    };
+    this.playing = setTimeout(step, PACE[this.hooks.speed()]);
+    this.play.textContent = "Stop";
+  }
+
+  stop() {
+    clearTimeout(this.playing);
+    this.playing = undefined;
+    this.play.textContent = "Play";
+  }
+
+  /** @param {string} of   " of 4,844", or nothing where that would tell the end @param {number} latest @param {boolean} canFork */
+  show(of, latest, canFork) {
+    const few = this.stops.length < 2, words = `iteration ${whole(this.position ?? latest)}`;
+    this.slider.max = Math.max(this.stops.length - 1, 0);
+    this.slider.value = Math.max(this.at, 0);
+    this.slider.disabled = few;
+    this.slider.setAttribute("aria-valuetext", words);
+    this.where.textContent = words + of;
+    this.play.setAttribute("aria-disabled", String(few));
+    this.fork.setAttribute("aria-disabled", String(!canFork));
+  }
+}

@@ -1,0 +1,327 @@
+// The lab's view: controls, status and figure of one run, fed by an engine that speaks types.js.
+
+import { Controls } from "./controls.js";
+import { h } from "./dom.js";
+import { Figure } from "./figure.js";
+import { Guess, inWords, score } from "./guess.js";
+import { LAST, Past } from "./past.js";
+import { QUANTITIES, Series } from "./series.js";
+import { chance, ratesText, rateText, short, whole } from "./text.js";
+
+/** @typedef {import("./types.js").Frame} Frame */
+/** @typedef {import("./types.js").Run} Run */
+/** @typedef {import("./types.js").Command} Command */
+
+const GHOSTS = 3, LINES = 12; // earlier runs in the picture, and in the table
+const PATIENCE = 3000, SPEAK = 10000; // milliseconds until a slow engine is mentioned, and between two spoken reports of a run
+
+/** Build the view in `root`; `send` takes each Command to the engine.
+ * @param {HTMLElement} root @param {{send: (command: Command) => void}} engine @returns {import("./types.js").View} */
+export function createView(root, { send }) {
+  const view = new View(root, send);
+  return { receive: message => view.receive(message), fail: text => view.fail(text), destroy: () => view.destroy() };
+}
+
+class View {
+  /** @param {HTMLElement} root @param {(command: Command) => void} engine */
+  constructor(root, engine) {
+    this.engine = engine;
+    this.lab = /** @type {import("./types.js").Lab|null} */ (null);
+    this.controls = /** @type {Controls|null} */ (null);
+    this.run = /** @type {Run|null} */ (null);
+    this.frame = /** @type {Frame|null} */ (null);
+    this.series = new Series(QUANTITIES.length);
+    this.hazards = new Series(1);
+    this.ghosts = /** @type {{run: number, series: Series}[]} */ ([]);
+    this.shown = /** @type {import("./types.js").Picture|null} */ (null);
+    this.taken = { guesses: /** @type {number[]} */ ([]), run: /** @type {number|null} */ (null) }; // whose guess; null: the next run's
+    this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
+    this.unanswered = /** @type {Frame|null} */ (null);
+    this.said = "";
+    this.known = true; // a run that was going before this page was there is not noted down once more
+    this.span = this.spoken = this.pending = 0;
+    this.waiting = /** @type {any} */ (undefined);
+    this.over = new AbortController(); // ends all listeners at once
+    this.guess = new Guess(() => this.answered());
+    this.past = new Past({
+      ask: iteration => this.run && this.send({ type: "scrub", run: this.run.run, iteration }), fork: iteration => this.forkAt(iteration),
+      changed: () => this.request(), allowed: () => this.recordedGuess(), speed: () => this.controls?.speed ?? "normal",
+    });
+    this.figure = new Figure({ changed: () => this.request(), speak: words => this.speak(words), scene: () => this.scene() });
+    this.build(root);
+    this.send({ type: "hello" });
+  }
+
+  /** What stands before the engine has said what it can do. @param {HTMLElement} root */
+  build(root) {
+    this.facts = h("p", { class: "facts" }, "Waiting for the engine …");
+    this.verdict = h("p", { class: "verdict" });
+    this.live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
+    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab" });
+    this.chance = h("output", { class: "chance", "aria-live": "off" });
+    this.table = h("div", { class: "outcomes" });
+    this.figure.element.append(this.guess.gate);
+    const hazard = h("div", { class: "hazard" }, this.chance, this.figure.of("hazard").element);
+    // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
+    this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: (/** @type {Event} */ e) => e.stopPropagation() },
+      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), hazard), this.figure.element, this.past.element,
+      h("div", { class: "below" }, this.figure.of("lives").element, this.table), this.live);
+    root.replaceChildren(this.root);
+    const { signal } = this.over, redraw = () => { this.figure.theme = null; this.request(); };
+    this.sizes = new ResizeObserver(redraw);
+    this.sizes.observe(this.root);
+    this.themes = new MutationObserver(redraw);
+    for (const element of [document.documentElement, document.body]) this.themes.observe(element, { attributes: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal });
+    // a hidden page draws nothing, but goes on answering, or the engine would think that nobody is there
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.answer() : this.request()), { signal });
+    window.addEventListener("pagehide", () => this.send({ type: "bye" }), { signal });
+  }
+
+  /** @param {Command} command */
+  send(command) {
+    this.engine(command);
+    if (["ack", "outcome", "bye"].includes(command.type)) return;
+    this.waiting ??= setTimeout(() => { this.facts.textContent = "Waiting for the engine: it answers as soon as it is free."; }, PATIENCE);
+  }
+
+  // ---- pressing
+
+  /** @param {string} name */
+  press(name) {
+    if (name === "Pause") return this.send({ type: "pause" });
+    if (!this.controls?.ready()) return this.request();
+    if (name !== "Reset" && !this.guess.asked) return this.guess.answer();
+    const { controls, run, frame } = this, choice = controls.choice(), next = !run || controls.differing(run).length > 0 || frame?.state === "ended";
+    this.past.stop();
+    this.past.position = null;
+    if (name === "Reset") this.guess.take();
+    if (name === "Reset" || next) this.taken = { guesses: this.guess.take(), run: null };
+    else if (!frame?.iteration) this.taken = { guesses: this.guess.take(), run: run.run };
+    if (name === "Start") this.send({ type: "start", ...choice });
+    else if (name === "Reset") this.send({ type: "reset", ...choice });
+    else this.send({ type: "one", only: name === "Only D" ? "d" : name === "Only G" ? "g" : null, ...choice });
+    this.request();
+  }
+
+  /** A guess was made or declined: the picture may be seen. */
+  answered() {
+    this.root.classList.remove("asking");
+    this.controls?.bar.append(this.guess.element);
+    (this.lab?.live ? this.controls?.start : this.past.play)?.focus();
+    this.request();
+  }
+
+  /** A recorded run begins with the guess in the box. @returns {boolean} may it be shown? */
+  recordedGuess() {
+    if (!this.guess.asked) this.guess.answer();
+    if (this.guess.asked && this.run?.recorded && this.taken.run !== this.run.run) this.taken = { guesses: this.guess.take(), run: this.run.run };
+    return this.guess.asked;
+  }
+
+  /** @param {number} iteration */
+  forkAt(iteration) {
+    if (!this.run || !this.controls?.ready()) return this.request();
+    this.send({ type: "fork", run: this.run.run, iteration, ...this.controls.choice() });
+  }
+
+  // ---- hearing
+
+  /** @param {import("./types.js").FromEngine} message */
+  receive(message) {
+    clearTimeout(this.waiting);
+    this.waiting = undefined;
+    if (message.type === "lab") this.offer(message);
+    else if (message.type === "run") this.enter(message);
+    else if (message.run !== this.run?.run) return; // of an earlier run
+    else if (message.type === "moment") this.past.answer(message);
+    else this.take(message);
+  }
+
+  /** The controls, from what the engine offers. @param {import("./types.js").Lab} lab */
+  offer(lab) {
+    this.lab = lab;
+    this.outcomes = lab.outcomes ?? this.outcomes;
+    this.said = lab.note ?? "";
+    this.controls = new Controls(lab, {
+      press: name => this.press(name), changed: () => this.request(), speed: speed => this.send({ type: "speed", speed }),
+      rate: lr => { if (this.run && !this.run.recorded) this.send({ type: "rate", run: this.run.run, lr }); this.request(); },
+      show: (id, seed) => this.send(id === null ? { type: "live" } : { type: "open", id, seed }),
+    }, this.figure.menu());
+    this.form.replaceChildren(...this.controls.elements);
+    if (this.guess.asked) this.controls.bar.append(this.guess.element);
+    this.past.fork.hidden = !lab.fork || !lab.live;
+    this.showTable();
+  }
+
+  /** A run comes on show. @param {Run} run */
+  enter(run) {
+    const old = this.run, frame = this.frame, other = old?.run !== run.run;
+    if (old && other && !old.recorded) {
+      if (frame?.iteration && frame.state !== "ended" && !run.recorded) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
+      if (this.series.count) this.ghosts.push({ run: old.run, series: this.series });
+    }
+    this.ghosts = this.ghosts.filter(ghost => ghost.run !== run.run).slice(-GHOSTS);
+    if (other && !run.recorded) this.taken = this.taken.run === null && run.parent === null ? { ...this.taken, run: run.run } : { guesses: [], run: run.run };
+    this.known = !old || !other;
+    this.series = new Series(QUANTITIES.length);
+    this.hazards = new Series(1);
+    Object.assign(this, { run, frame: null, shown: null, span: 16, said: this.known ? this.said : "" });
+    this.figure.pinned = null;
+    this.figure.titles(run);
+    this.past.forget(run.recorded);
+    if (!run.recorded && (!old || run.parent !== null)) this.controls?.follow(run);
+    this.guess.task.textContent = `${run.title}, learning rate ${rateText(run.lr)}`;
+  }
+
+  /** New rows and the latest batch. @param {Frame} frame */
+  take(frame) {
+    const { run } = this, changed = frame.state !== this.frame?.state, ended = changed && frame.state === "ended";
+    this.frame = frame;
+    this.series.append(frame.rows, frame.iteration, frame.at, frame.lows, frame.highs);
+    this.hazards.append(frame.hazards, frame.iteration, frame.hazardAt);
+    this.past.keep(frame);
+    if (frame.said || frame.state === "running") this.said = frame.said ?? "";
+    if (run?.recorded) this.past.position ??= run.stops?.[0] ?? 1;
+    const [from, to] = frame.rewind ?? [1, 0];
+    this.past.stops = run?.stops ? Array.from(run.stops) : Array.from({ length: to - from + 1 }, (_, k) => from + k);
+    this.past.want();
+    if (ended && !this.known && !run?.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
+    this.known = false;
+    this.unanswered = frame;
+    if (document.hidden) this.answer();
+    else this.request();
+    if (changed || performance.now() - this.spoken > SPEAK) this.speak(`${this.status()} ${this.sentence(this.scene())}`);
+  }
+
+  /** The engine may send the next frame. */
+  answer() {
+    if (this.unanswered) this.send({ type: "ack", run: this.unanswered.run, iteration: this.unanswered.iteration });
+    this.unanswered = null;
+  }
+
+  // ---- drawing
+
+  /** Draw before the screen is next shown. */
+  request() {
+    this.pending ||= requestAnimationFrame(() => {
+      this.pending = 0;
+      this.draw();
+      this.answer();
+    });
+  }
+
+  draw() {
+    const scene = this.scene(), { frame, run, past, controls } = this;
+    this.verdict.textContent = this.sentence(scene);
+    controls?.enable(frame?.state ?? "none", Boolean(run?.recorded));
+    if (!scene || !frame || !run) return;
+    this.facts.textContent = this.status();
+    this.root.classList.toggle("ended", Boolean(scene.nanAt));
+    past.show(run.recorded && !scene.nanAt ? "" : ` of ${whole(this.series.last)}`, frame.iteration, Boolean(frame.rewind) && !run.recorded);
+    const k = this.hazards.find(Math.min(scene.until, past.position ?? Infinity) + 1) - 1, p = k < 0 ? NaN : this.hazards.high[k];
+    this.chance.textContent = chance(p);
+    this.chance.style.setProperty("--grow", String(p > 0 ? Math.min(Math.max(1 + Math.log10(p) / 4, 0), 1) : 0)); // 1e-4: small, 1: large
+    this.figure.of("hazard").element.parentElement.hidden = !run.hazard || this.figure.of("hazard").element.classList.contains("off");
+    if (this.guess.asked) this.figure.draw(scene, `${run.title}, learning rate ${rateText(run.lr)}, ${scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`}.`);
+  }
+
+  /** @returns {import("./panels.js").Scene|null} */
+  scene() {
+    const { run, frame, series, past, figure } = this;
+    if (!run || !frame) return null;
+    const picture = this.shown = past.pictures.get(past.position ?? frame.iteration) ?? this.shown ?? frame, until = run.recorded ? past.position ?? 0 : series.last;
+    const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null, nanAt = end && end <= until ? end : null;
+    return {
+      theme: figure.theme ??= figure.colours(this.root), run, series, hazards: this.hazards, picture, until, nanAt, cursor: past.position, x: this.window(run, frame),
+      running: frame.state === "running", guesses: this.taken.run === run.run ? this.taken.guesses : [], lives: nanAt ? this.lives(run) : [], pinned: figure.pinned,
+      narrow: this.root.clientWidth < 700, lowest: figure.lowest, ghosts: run.recorded ? [] : this.ghosts.map(ghost => ({ series: ghost.series, strong: ghost.run === run.parent })),
+    };
+  }
+
+  /** The iterations on show: all, in steps, so that the axis stands still; or the last ones. @param {Run} run @param {Frame} frame @returns {[number, number]} */
+  window(run, frame) {
+    const end = this.series.last, zoomed = this.past.zoom.checked && this.past.position !== null;
+    if (zoomed) return [Math.max((run.recorded ? null : frame.rewind?.[0]) ?? end - LAST, 1) - 0.5, end + 1];
+    if (run.recorded) return [1, Math.max(end * 1.03, 4)];
+    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0;
+    while (start + this.span < end) this.span *= 1.5;
+    return [start + (this.span < 100 ? 0.5 : 0), start + this.span];
+  }
+
+  /** Recorded lives of runs like this one. @param {Run} run @returns {number[]} */
+  lives(run) {
+    const same = (/** @type {import("./types.js").Settings} */ settings) => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
+    return this.lab?.lives.find(({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings))?.iterations ?? [];
+  }
+
+  // ---- words
+
+  /** How things stand, in numbers. */
+  status() {
+    const { run, frame, series } = this, last = series.count - 1;
+    if (!run || !frame) return "";
+    const logit = (/** @type {import("./types.js").Quantity} */ name) => short(series.high[last * QUANTITIES.length + QUANTITIES.indexOf(name)]);
+    const cliff = run.high === null || run.low === null ? "" : ` (cliffs ${short(run.low)} and ${short(run.high)})`;
+    const facts = run.recorded ? [`learning rate ${rateText(run.lr)}`, "recorded"]
+      : [frame.state, `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`, frame.state === "running" && frame.speed ? `${whole(frame.speed)} iterations/s` : "",
+        last < 0 ? "" : `generated logits ${logit("fake_min")} to ${logit("fake_max")}${cliff}`];
+    return [run.title, ...facts].filter(Boolean).join(" · ");
+  }
+
+  /** What matters most just now. @param {import("./panels.js").Scene|null} scene */
+  sentence(scene) {
+    if (this.controls?.wrong) return this.controls.wrong;
+    if (!scene || !this.frame) return this.said;
+    if (!this.guess.asked) return "Predict first, or press No guess.";
+    const { nanAt, run, guesses, picture } = scene, changed = this.controls?.differing(run) ?? [], parts = [this.said];
+    if (nanAt) parts.unshift((picture.verdict ?? this.past.pictures.get(nanAt)?.verdict)?.words ?? `NaN at iteration ${whole(nanAt)}.`, score(guesses, nanAt));
+    else if (this.frame.dead) parts.unshift("Finite but dead: G gets no gradient any more.");
+    if (changed.length && this.frame.iteration) parts.push(`${changed.join(", ")} changed: Start begins a new run.`);
+    return parts.filter(Boolean).join(" ") || (run.recorded ? "Press Play, or drag the iteration." : this.frame.iteration ? "" : "Press Start.");
+  }
+
+  /** To screen readers, politely. @param {string} words */
+  speak(words) {
+    this.spoken = performance.now();
+    this.live.textContent = words;
+  }
+
+  /** One line more in the table. @param {string} outcome */
+  note(outcome) {
+    const { run, frame, taken } = this;
+    if (!run || !frame) return;
+    const line = { rates: ratesText(frame.rates), settings: run.title, guess: inWords(taken.run === run.run ? taken.guesses : []), outcome };
+    this.outcomes.push(line);
+    this.send({ type: "outcome", run: run.run, outcome: line });
+    this.showTable();
+  }
+
+  showTable() {
+    const cells = (/** @type {string} */ tag, /** @type {string[]} */ words) => h("tr", {}, ...words.map(word => h(tag, {}, word)));
+    const rows = this.outcomes.slice(-LINES).reverse().map(o => cells("td", [o.rates, o.settings, o.guess, o.outcome]));
+    const table = h("table", {}, h("caption", {}, "Runs so far, newest first"), h("thead", {}, cells("th", ["learning rate", "run", "guess", "outcome"])), h("tbody", {}, ...rows));
+    this.table.replaceChildren(...(rows.length ? [h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of runs" }, table)] : []));
+  }
+
+  /** The engine cannot be reached. @param {string} text */
+  fail(text) {
+    this.form.disabled = this.past.element.disabled = true;
+    clearTimeout(this.waiting);
+    this.past.stop();
+    this.facts.textContent = "";
+    this.said = this.verdict.textContent = text;
+    this.speak(text);
+  }
+
+  destroy() {
+    this.send({ type: "bye" });
+    clearTimeout(this.waiting);
+    this.past.stop();
+    this.over.abort();
+    this.sizes?.disconnect();
+    this.themes?.disconnect();
+    cancelAnimationFrame(this.pending);
+    this.root.remove();
+  }
+}
