@@ -13,15 +13,16 @@ MODULES = ("wire", "text", "series", "plot", "dom", "controls", "guess", "past",
 STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 
 
-def bundle(*more: str) -> str:
-    """The view as the text of one ES module without imports: createView, attach and all they use, then the texts in `more`.
-
-    An `import` line from the view's own modules is left out, and so is the word `export`, except for an `export default`.
-    """
-    texts = [(HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES]
-    joined = "\n".join([*texts, *more])
-    without_imports = re.sub(r'^import [^;]*? from "\./[^"]+";\n', "", joined, flags=re.M)
+def join(*texts: str) -> str:
+    """JavaScript modules as one text, in this order: without their `import` lines from files and the word `export` (an
+    `export default` stays)."""
+    without_imports = re.sub(r'^import [^;]*? from "\.[^"]+";\n', "", "\n".join(texts), flags=re.M)
     return re.sub(r"^export (?!default)", "", without_imports, flags=re.M)
+
+
+def bundle(*more: str) -> str:
+    """The view as the text of one ES module without imports: createView, attach and all they use, then the texts in `more`."""
+    return join(*((HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES), *more)
 
 
 def widget() -> str:
