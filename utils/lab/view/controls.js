@@ -40,7 +40,8 @@ export class Controls {
     this.keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons.map(b => b.element));
     const live = lab.live ? this.fields.map(field => field.element) : [];
     this.bar = h("div", { class: "bar" }, ...(lab.live ? [this.keys] : []));
-    this.elements = [...(lab.live ? [this.rate.element] : []), h("div", { class: "fields" }, ...live, ...this.records(hooks), this.speedMenu.element, panels), this.bar];
+    this.elements = [h("div", { class: "top" }, ...(lab.live ? [this.rate.element] : []), this.speedMenu.element, panels),
+      h("div", { class: "fields" }, ...live, ...this.records(hooks)), this.bar];
   }
 
   get speed() { return SPEEDS[this.speedMenu.select.value]; }
@@ -76,7 +77,7 @@ export class Controls {
     const running = state === "running", still = running || state === "ended" || state === "none";
     const off = [running || state === "none", !running, still, still, still, state === "none"];
     this.buttons.forEach(({ element }, k) => element.setAttribute("aria-disabled", String(off[k])));
-    this.keys.hidden = recorded;
+    for (const element of [this.keys, this.rate.element, ...this.fields.map(field => field.element)]) element.hidden = recorded;
   }
 
   /** The menus of recorded runs. @param {Hooks} hooks */

@@ -5,7 +5,7 @@ import { PANELS, sampleOf } from "./panels.js";
 import { Plot } from "./plot.js";
 
 /** @typedef {import("./panels.js").Scene} Scene */
-/** @typedef {{panel: import("./panels.js").Panel, canvas: any, title: any, element: any, plot: Plot}} Part */
+/** @typedef {{panel: import("./panels.js").Panel, canvas: any, title: any, remark: any, element: any, plot: Plot}} Part */
 
 export class Figure {
   /** @param {{changed: () => void, speak: (words: string) => void, scene: () => Scene|null}} hooks   changed: draw once more */
@@ -17,6 +17,7 @@ export class Figure {
     this.theme = /** @type {import("./plot.js").Theme|null} */ (null);
     this.parts = PANELS.map(panel => this.part(panel));
     this.described = 0;
+    this.of("lives").element.hidden = true;
     const column = (/** @type {string[]} */ ...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of(name).element));
     this.description = h("p", { class: "unseen", id: `ganlab-${Math.random().toString(36).slice(2)}` });
     this.grid = h("div", { class: "figure", role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id },
@@ -30,8 +31,9 @@ export class Figure {
 
   /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys. @param {import("./panels.js").Panel} panel @returns {Part} */
   part(panel) {
-    const canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": panel.label }), title = h("figcaption"), element = h("figure", { class: `panel ${panel.name}` }, title, canvas);
-    const part = { panel, canvas, title, element, plot: new Plot(canvas) }, leave = () => this.point(null);
+    const canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": panel.label }), title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
+    const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, title, remark), canvas);
+    const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) }, leave = () => this.point(null);
     canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => { this.tip.setAttribute("aria-live", "off"); this.point({ part, x: e.offsetX, y: e.offsetY }); });
     canvas.addEventListener("pointerleave", leave);
     canvas.addEventListener("blur", leave);
@@ -96,7 +98,7 @@ export class Figure {
     const { body, documentElement: page } = document, said = body.dataset.jpThemeLight ?? page.dataset.theme ?? page.getAttribute("theme");
     const system = matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.dark = String(said ? said === "false" || said === "dark" : body.classList.contains("vscode-dark") || (system && !body.classList.contains("vscode-light")));
-    const style = getComputedStyle(root), colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
+    const style = getComputedStyle(this.grid), colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
     return { size: parseFloat(style.fontSize) * 0.86, ink: colour("ink"), paper: colour("paper"), grid: colour("grid"), muted: colour("muted"), g: colour("g"), d: colour("d"),
       real: colour("real"), band: colour("band"), cliff: colour("cliff") };
   }
@@ -105,7 +107,11 @@ export class Figure {
   draw(scene, headline) {
     const words = /** @type {[any, string][]} */ ([]), now = performance.now();
     this.of("lives").element.hidden = scene.guesses.length < 2;
-    for (const { panel, canvas, plot } of this.parts) if (canvas.clientWidth && canvas.clientHeight) words.push([canvas, panel.draw(plot, scene)]);
+    for (const { panel, canvas, plot, remark } of this.parts) {
+      if (!canvas.clientWidth || !canvas.clientHeight) continue;
+      words.push([canvas, panel.draw(plot, scene)]);
+      if (remark.textContent !== plot.remark) remark.textContent = plot.remark;
+    }
     if (this.hover) this.cross(scene, this.hover);
     if (now - this.described < 1000 && scene.running) return;
     this.described = now; // not 30 times a second: somebody may be listening

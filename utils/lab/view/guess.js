@@ -9,13 +9,13 @@ export class Guess {
   constructor(done) {
     this.asked = false;
     this.done = done;
-    this.input = h("textarea", { rows: 1, spellcheck: "false", placeholder: "500, or a class's: 33, 500, 12,600", oninput: () => this.read(),
+    this.input = h("textarea", { rows: 1, spellcheck: "false", placeholder: "e.g. 500", title: "one guess, or a class's: 33, 500, 12,600", oninput: () => this.read(),
       onkeydown: (/** @type {KeyboardEvent} */ e) => { if (e.key === "Enter" && !e.shiftKey) { e.preventDefault(); if (!this.asked) this.answer(); } } });
     this.heard = h("span", { class: "heard" });
     this.element = h("div", { class: "guess" }, named("I guess: NaN at iteration", this.input), this.heard);
     this.task = h("p");
     this.gate = h("div", { class: "gate" }, h("div", { class: "card" }, h("strong", {}, "First your guess: at which iteration will a loss turn NaN?"),
-      this.task, this.element, h("p", {}, button("Keep my guess", "", () => this.answer()), button("No guess", "", () => this.answer(true)))));
+      this.task, this.element, h("p", {}, "A whole class's guesses can be pasted: 33, 500, 12,600."), h("p", {}, button("Keep my guess", "", () => this.answer()), button("No guess", "", () => this.answer(true)))));
   }
 
   /** What the box says now; it is echoed beside the box. */
@@ -52,5 +52,5 @@ export const inWords = guesses => guesses.length > 1 ? `${guesses.length} guesse
 export function score(guesses, truth) {
   if (!guesses.length) return "";
   const nearest = guesses.reduce((a, b) => (Math.abs(Math.log(b / truth)) < Math.abs(Math.log(a / truth)) ? b : a)), words = compare(nearest, truth);
-  return guesses.length === 1 ? `Your guess: ${words}.` : `${inWords(guesses)}; nearest ${words.replace("you ", "")}.`;
+  return guesses.length === 1 ? `Guess: ${words}.` : `${inWords(guesses)}; nearest ${words.replace("you ", "")}.`;
 }

@@ -101,10 +101,10 @@ function logitAxis(run, low, high) {
   return { ys: "symlog", knee: 20, y: [-stepUp(Math.min(floor, 1e6)), stepUp(Math.min(roof, 1e6))] };
 }
 
-/** The cliffs as dashed lines. @param {Plot} plot @param {Scene} scene @param {boolean} named */
-function cliffs(plot, { run, theme }, named) {
+/** The cliffs as dashed lines. @param {Plot} plot @param {Scene} scene */
+function cliffs(plot, { run, theme }) {
   for (const cliff of [run.low, run.high])
-    if (cliff !== null) plot.level("y", cliff, { colour: theme.cliff, dash: DASHED, width: 2 }, named ? `cliff ${short(cliff)}` : "");
+    if (cliff !== null) plot.level("y", cliff, { colour: theme.cliff, dash: DASHED, width: 2 }, `cliff ${cliff.toFixed(cliff > 0 ? 2 : 1).replace("-", "−")}`);
 }
 
 /** A panel of curves.
@@ -117,12 +117,14 @@ function curves(name, label, lines, title, axis) {
     draw(plot, scene) {
       const { theme, series, run } = scene;
       plot.start(theme, /** @type {import("./plot.js").Axes} */ ({ x: scene.x, xTicks: scene.narrow || scene.lowest === name, ...axis(scene, range(scene, columns)) }));
+      plot.remark = lines.filter(([quantity]) => name === "losses" && series.count && series.high[(series.find(scene.until + 1) - 1) * series.width + column(quantity)] === 0)
+        .map(([, , , , words]) => `${words}'s loss is 0`).join(", ");
       if (name === "scores" && !run.scores) return plot.note("This loss gives no probabilities, so no scores.");
-      if (name === "logits") cliffs(plot, scene, true);
       for (const ghost of scene.ghosts)
         lines.slice(0, name === "logits" ? 1 : 2).forEach(([, colour, , dash], k) =>
           plot.curve(ghost.series, columns[k], scene.x[1], { colour: ink(theme, colour), width: 1.5, dash, alpha: ghost.strong ? 0.6 : 0.3, quiet: true }));
       lines.forEach(([, colour, end, dash], k) => plot.curve(series, columns[k], scene.until, { colour: ink(theme, colour), dash, name: end }));
+      if (name === "logits") cliffs(plot, scene);
       if (run.forkedAt) plot.level("x", run.forkedAt, { colour: theme.muted, width: 2 }, name === "losses" ? `fork ${whole(run.forkedAt)}` : "");
       if (scene.cursor !== null) plot.level("x", scene.cursor, { colour: theme.muted, width: 2, alpha: 0.7 });
       if (scene.nanAt) plot.level("x", scene.nanAt, { colour: theme.cliff, dash: DOTTED, width: 3 }, name === "losses" ? `NaN at ${whole(scene.nanAt)}` : "");
@@ -167,7 +169,7 @@ function choose({ run, picture, pinned }, side, most) {
   const index = pinned?.side === side ? pinned.index : verdict ?? (side === "fake" && count ? top(picture.fakeLogits) : null);
   const marked = pinned?.side === side ? pinned.sample : index === null ? null : sampleOf(picture, run, side, index);
   const why = pinned?.side === side ? `sample ${index} of iteration ${whole(pinned.iteration)}, logit ${short(pinned.logit)}`
-    : verdict !== null ? `sample ${index} ended the run` : "thick: D's favourite";
+    : verdict !== null ? `sample ${index} ended the run` : `${run.kind === "plane" ? "ring" : "thick"}: D's favourite`;
   return { drawn, marked, why, plain: !pinned && verdict === null };
 }
 
@@ -192,7 +194,7 @@ function samples(side) {
       else drawn.forEach(sample => plot.line(time, sample, { colour: ink(theme, colour), width: 1.3, alpha: 0.75 }));
       if (marked && plane) plot.spot(plot.x(marked[0]), plot.y(marked[1]), plain ? -6 : -9, strong);
       else if (marked) plot.line(time, marked, { colour: strong, width: 3.5 });
-      if (marked) plot.text(why, plot.box.left + 6, plot.box.top + theme.size * 0.5, strong, "left");
+      if (marked) plot.remark = why;
       return `${side === "fake" ? "generated" : "real"} samples reach ±${short(biggest(side === "real" && !picture.real.length ? run.real : picture[side]))} ${run.unit}; real data ±${short(realReach(run))}`;
     },
     probe(plot, { run }, x, y) {
@@ -223,8 +225,8 @@ function tiles(plot, { run, theme }, images, why) {
     return !inside ? 0 : value > 1.25 ? shade(1) : value < -0.25 ? shade(-1) : pixel(Array(3).fill(255 * Math.min(Math.max(value, 0), 1)));
   });
   const outside = images.reduce((sum, image) => sum + image.filter(v => v > 1.25 * most || v < -0.25 * most).length, 0);
-  if (outside) plot.text(`${outside} pixels outside 0 to ${short(most)} (to ${short(Math.max(...images.map(biggest)))})`, plot.box.left + 4, plot.box.bottom - 8, theme.ink, "left");
-  if (why) plot.frame(images.length - 1, wide, high, theme.cliff, why);
+  if (why) plot.frame(images.length - 1, wide, high, theme.d);
+  plot.remark = [why && `frame: ${why}`, outside && `coloured: outside 0 to ${short(most)}, up to ${short(Math.max(...images.map(biggest)))}`].filter(Boolean).join("; ");
   return `${images.length} images, ${outside} pixels outside the real data's range`;
 }
 
@@ -246,7 +248,7 @@ const atlas = {
       plot.start(theme, { x: [-run.reach, run.reach], y: [0, run.dimension], xTicks: false, yTicks: true, yFormat: () => "" });
       if (picture.image.length) plot.image(points, run.dimension, (k, line) => shade(picture.image[k * run.dimension + line] / (2 * realReach(run))));
     }
-    if (stale) plot.text(`as of iteration ${whole(picture.atlasAt)}`, plot.box.left + 6, plot.box.top + theme.size * 0.6, theme.ink, "left");
+    if (stale) plot.remark = `as of iteration ${whole(picture.atlasAt)}`;
     return `${run.kind === "plane" ? "D's logit over the plane" : "what G draws for each latent"} at iteration ${whole(picture.atlasAt)}`;
   },
   probe(plot, { run, picture }, x, y) {
@@ -268,7 +270,7 @@ const along = {
     const values = [...curve, ...fakeLogits, ...realLogits].filter(Number.isFinite);
     plot.start(theme, /** @type {import("./plot.js").Axes} */ ({ x: [-run.reach, run.reach], ...logitAxis(run, Math.min(...values, 0), Math.max(...values, 0)) }));
     const { box } = plot, step = 2 * run.reach / (curve.length - 1), radius = theme.size * 0.3;
-    cliffs(plot, scene, true);
+    let mark = () => {};
     plot.line(Array.from(curve, (_, k) => k * step - run.reach), curve, { colour: theme.ink, width: 2 });
     const spots = Array.from(fakeLogits, (logit, index) => ({ side: /** @type {"fake"|"real"} */ ("fake"), index, x: plot.x(z[index]), y: plot.y(logit) }));
     realLogits.forEach((logit, index) => spots.push({ side: "real", index, x: box.right - 6, y: plot.y(logit) }));
@@ -280,8 +282,10 @@ const along = {
       const fatal = verdict?.side === spot.side && verdict.index === spot.index, clicked = pinned?.side === spot.side && pinned.index === spot.index && pinned.iteration === picture.iteration;
       if (!fatal && !clicked) continue;
       plot.spot(spot.x, spot.y, -2.6 * radius, fatal ? theme.cliff : theme.muted);
-      if (fatal) plot.label((verdict?.rare ?? "").replace(" is as far out", "").split(", "), spot.x, spot.y, theme.cliff);
+      if (fatal) mark = () => plot.label((verdict?.rare ?? "").replace(" is as far out", ""), spot.x, spot.y, theme.cliff);
     }
+    cliffs(plot, scene);
+    mark();
     this.spots = spots;
     return `logits of ${whole(fakeLogits.length)} generated samples from ${short(Math.min(...fakeLogits))} to ${short(Math.max(...fakeLogits))}`;
   },

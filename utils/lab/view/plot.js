@@ -21,7 +21,7 @@ const clamp = (/** @type {number} */ v, /** @type {number} */ low, /** @type {nu
 export function ticks([low, high], scale, knee, count) {
   if (scale === "linear") {
     const rough = (high - low) / Math.max(count, 1), power = 10 ** Math.floor(Math.log10(rough));
-    const step = power * ([1, 2, 5].find(m => m * power >= rough) ?? 10), first = Math.ceil(low / step - 1e-9);
+    const step = power * ([1, 2, 5].find(m => m * power >= rough * 0.8) ?? 10), first = Math.ceil(low / step - 1e-9);
     return Array.from({ length: Math.max(Math.floor(high / step + 1e-9) - first + 1, 0) }, (_, k) => (first + k) * step);
   }
   const decades = Array.from({ length: 16 }, (_, k) => 10 ** (k - 6)).filter(v => scale === "log" || v >= 2 * knee);
@@ -40,6 +40,7 @@ export class Plot {
     this.theme = /** @type {Theme} */ (/** @type {any} */ ({}));
     this.axes = /** @type {Axes} */ ({ x: [0, 1], y: [0, 1] });
     this.box = { left: 0, top: 0, right: 1, bottom: 1 };
+    this.remark = ""; // what the panel's caption adds for this picture
     this.small = document.createElement("canvas"); // an image's pixels, before they are stretched
   }
 
@@ -53,6 +54,7 @@ export class Plot {
     }
     this.theme = theme;
     this.axes = axes;
+    this.remark = "";
     const left = axes.yTicks === false ? 2 : size * 3.1;
     this.box = { left, top: size * 0.55, right: width - size * 0.7, bottom: height - (axes.xTicks === false ? size * 0.5 : size * 1.45) };
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
@@ -67,7 +69,7 @@ export class Plot {
     pen.fillStyle = theme.muted;
     pen.textBaseline = "middle";
     pen.textAlign = "right";
-    const rows = axes.yTicks === false ? [] : ticks(axes.y, axes.ys ?? "linear", axes.knee ?? 1, (box.bottom - box.top) / size / 1.8);
+    const rows = axes.yTicks === false ? [] : ticks(axes.y, axes.ys ?? "linear", axes.knee ?? 1, (box.bottom - box.top) / size / 2.4);
     let above = Infinity;
     for (const v of rows) {
       const y = this.y(v);
@@ -180,7 +182,7 @@ export class Plot {
     this.rule([[x - side * 2 * r, y - r], [x, y], [x - side * 2 * r, y + r]], { colour, width: 3 });
   }
 
-  /** A dashed or dotted level across, or a mark down, at a value. @param {"x"|"y"} axis @param {number} v @param {Style} style @param {string} [label] */
+  /** A dashed or dotted level across, or a mark down, at a value. @param {"x"|"y"} axis @param {number} v @param {Style} style @param {string} [label]   at the left, or at the top */
   level(axis, v, style, label) {
     const { box, theme: { size } } = this, [low, high] = this.axes[axis], at = this[axis](v);
     if (!(v >= low && v <= high)) return;
@@ -218,12 +220,10 @@ export class Plot {
     pen.font = `${theme.size}px system-ui, sans-serif`;
   }
 
-  /** Several lines of words beside pixels, moved into the box. @param {string[]} lines @param {number} x @param {number} y @param {string} colour */
-  label(lines, x, y, colour) {
-    const { box, pen, theme: { size } } = this, right = x > (box.left + box.right) / 2;
-    const under = y + size * 1.4 * lines.length + size < box.bottom ? size * 1.6 : -size * 1.3 * lines.length;
-    pen.font = `600 ${size}px system-ui, sans-serif`;
-    lines.forEach((line, k) => this.text(line, x + (right ? 1 : -1) * size * 0.5, y + under + k * size * 1.25, colour, right ? "right" : "left"));
+  /** Words above a spot, moved into the box. @param {string} words @param {number} x @param {number} y @param {string} colour */
+  label(words, x, y, colour) {
+    const { box, theme: { size } } = this, right = x > (box.left + box.right) / 2, under = y - size * 2 < box.top;
+    this.text(words, x + (right ? 1 : -1) * size * 0.6, y + (under ? 1.7 : -1.5) * size, colour, right ? "right" : "left");
   }
 
   /** A sentence instead of curves. @param {string} words */
@@ -235,8 +235,8 @@ export class Plot {
   /** A tick on the lower edge, for a guess. @param {number} x @param {string} colour */
   flag(x, colour) {
     const at = this.x(x), { box, theme: { size } } = this;
-    if (at <= box.right) this.rule([[at, box.bottom - size * 0.8], [at, box.bottom]], { colour, width: 2 });
-    else this.spot(box.right, box.bottom - size * 0.4, 2, colour);
+    if (at <= box.right) this.rule([[at, box.bottom - size * 0.8], [at, box.bottom]], { colour, width: 3 });
+    else this.arrowAcross(box.right, box.bottom - size * 0.5, 1, colour);
   }
 
   /** A level from low to high, all across. @param {number} low @param {number} high @param {string} colour @param {string} name */
@@ -253,14 +253,13 @@ export class Plot {
     this.pen.fillRect(this.x(from), this.y(height), this.x(to) - this.x(from) - 1, this.box.bottom - this.y(height));
   }
 
-  /** A frame around cell k of a table, with words. @param {number} k @param {number} wide @param {number} high @param {string} colour @param {string} words */
-  frame(k, wide, high, colour, words) {
-    const { box, pen, theme } = this, width = (box.right - box.left) / wide, height = (box.bottom - box.top) / high;
+  /** A frame around cell k of a table. @param {number} k @param {number} wide @param {number} high @param {string} colour */
+  frame(k, wide, high, colour) {
+    const { box, pen } = this, width = (box.right - box.left) / wide, height = (box.bottom - box.top) / high;
     const x = box.left + k % wide * width, y = box.top + Math.floor(k / wide) * height;
     pen.strokeStyle = colour;
     pen.lineWidth = 4;
     pen.strokeRect(x, y, width - 2, height - 2);
-    this.text(words, box.right, y - theme.size * 0.5, colour, "right");
   }
 
   /** Pixels stretched over the box; row 0 is the lowest. @param {number} columns @param {number} rows

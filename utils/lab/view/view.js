@@ -262,11 +262,10 @@ class View {
     const { run, frame, series } = this, last = series.count - 1;
     if (!run || !frame) return "";
     const logit = (/** @type {import("./types.js").Quantity} */ name) => short(series.high[last * QUANTITIES.length + QUANTITIES.indexOf(name)]);
-    const cliff = run.high === null || run.low === null ? "" : ` (cliffs ${short(run.low)} and ${short(run.high)})`;
-    const facts = run.recorded ? [`learning rate ${rateText(run.lr)}`, "recorded"]
+    const facts = run.recorded ? [run.title, `learning rate ${rateText(run.lr)}`, "recorded"]
       : [frame.state, `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`, frame.state === "running" && frame.speed ? `${whole(frame.speed)} iterations/s` : "",
-        last < 0 ? "" : `generated logits ${logit("fake_min")} to ${logit("fake_max")}${cliff}`];
-    return [run.title, ...facts].filter(Boolean).join(" · ");
+        last < 0 ? "" : `generated logits ${logit("fake_min")} to ${logit("fake_max")}`];
+    return [this.controls?.differing(run).length ? run.title : "", ...facts].filter(Boolean).join(" · ");
   }
 
   /** What matters most just now. @param {import("./panels.js").Scene|null} scene */
