@@ -69,15 +69,17 @@ def unpacked(page: str) -> list:
 
 def lives() -> list[dict]:
     """The recorded lives of the main recipe, a rate each, for guesses to be drawn over."""
-    settings = {"loss": "naive", "batch": 64, "latent": 1}
-    runs = [recorded(folder) for folder in sorted(DATA.glob("pulses_lr*"))]
-    return [
-        {"lr": traces[0].recipe.lr, "settings": settings, "iterations": [t.nan_at for t in traces if t.nan_at]} for traces in runs
-    ]  # fmt: skip
+    settings, rates = {"loss": "naive", "batch": 64, "latent": 1}, []
+    for folder in sorted(DATA.glob("pulses_lr*")):
+        traces = recorded(folder)
+        ends = [trace.nan_at for trace in traces if trace.nan_at]
+        rates.append({"lr": traces[0].recipe.lr, "settings": settings, "iterations": ends})
+    return rates
 
 
 def thin(trace: Trace, buckets: int = 400, keep: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(iterations (entries,), lowest and highest value (entries, 9)): the last `keep` iterations one by one, the rest in buckets."""
+    """The last `keep` iterations one by one and the others in buckets: (their last iterations (entries,), lowest and highest
+    values (entries, 9) each)."""
     envelopes = [trace.envelope(name) for name in trace.values]
     low, high = (np.stack([pair[side] for pair in envelopes], 1) for side in (0, 1))
     edges = np.searchsorted(trace.iteration, np.linspace(0, trace.iterations - keep, buckets + 1), side="right")
@@ -98,14 +100,15 @@ def single(array) -> str:
 def record(trace: Trace) -> dict:
     """A run as recorded.js reads it."""
     at, lows, highs = thin(trace)
-    chosen = np.unique(np.linspace(0, len(trace.atlas["iteration"]) - 1, ATLASES).round().astype(int))
-    batch = trace.last_batch
+    atlas, batch = trace.atlas, trace.last_batch
+    chosen = np.unique(np.linspace(0, len(atlas["iteration"]) - 1, ATLASES).round().astype(int))
+    image = np.round(2 * atlas["image"][chosen].astype(np.float32)) / 2  # steps of 0.5 mV pack well
     return {
-        "lr": trace.recipe.lr, "seed": trace.seed, "batch": trace.recipe.batch, "iterations": trace.iterations, "nanAt": trace.nan_at,
+        "lr": trace.recipe.lr, "seed": trace.seed, "batch": trace.recipe.batch,
+        "iterations": trace.iterations, "nanAt": trace.nan_at,
         "at": single(at), "lows": half(lows), "highs": half(highs),
-        "atlasAt": single(trace.atlas["iteration"][chosen]), "curve": half(trace.atlas["logit"][chosen]),
-        "image": half(np.round(2 * trace.atlas["image"][chosen].astype(np.float32)) / 2),  # steps of 0.5 mV pack well "z": single(batch["z"]),
-        "realLogits": single(batch["real_logits"]), "fakeLogits": single(batch["fake_logits"]),
+        "atlasAt": single(atlas["iteration"][chosen]), "curve": half(atlas["logit"][chosen]), "image": half(image),
+        "z": single(batch["z"]), "realLogits": single(batch["real_logits"]), "fakeLogits": single(batch["fake_logits"]),
     }  # fmt: skip
 
 
@@ -114,8 +117,9 @@ def record(trace: Trace) -> dict:
 
 def page() -> str:
     """The page, from what stands in the repository now."""
+    worker = join(*(text(f"{name}.js") for name in WORKER))
     parts = {
-        "style": bare(STYLE), "page": bare(bundle(text("page.js"))), "worker": bare(join(*(text(f"{name}.js") for name in WORKER))),
+        "style": bare(STYLE), "page": bare(bundle(text("page.js"))), "worker": bare(worker),
         "wasm": base64.b64encode(ENGINE.read_bytes()).decode(), "lives": lives(),
     }  # fmt: skip
     records = {"pulses, 1e-5": [record(trace) for trace in recorded(RECORDED)[:SEEDS]]}
