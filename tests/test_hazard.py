@@ -119,3 +119,38 @@ def test_the_tail_of_known_draws_is_forecast():
 def test_the_margin_is_to_the_nearer_cliff():
     lowest, highest = cliffs()
     assert margin([-80.0, 0.0], [0.0, 15.0]) == pytest.approx([-80 - lowest, highest - 15])
+
+
+MAXIMA = np.random.default_rng(1).normal(size=400)
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda: cliffs("float32"), "dtype must be a floating-point torch.dtype, not 'float32'"),
+        (lambda: cliffs([]), r"dtype must be a floating-point torch.dtype, not \[\]"),
+        (lambda: cliffs(torch.float32, "no"), "flush must be True or False, not 'no'"),
+        (lambda: hazard(Recipe()), r"the hazard is that of a GAN, not of Recipe\("),
+        (lambda: hazard(line(1.0), reach=-8), "reach must be above 0 and at most 40, not -8"),
+        (lambda: hazard(line(1.0), reach=math.nan), "reach must be above 0 and at most 40, not nan"),
+        (lambda: hazard(line(1.0), points=0), "points must be at least 2, not 0"),
+        (lambda: hazard(line(1.0), points=2.5), "points must be a whole number, not 2.5"),
+        (lambda: hazard(line(1.0), cliff=(math.nan, math.nan)), r"cliff\[0\] must be a finite number, not nan"),
+        (lambda: hazard(line(1.0), cliff=(5.0, -5.0)), r"cliff\[1\] must be a finite number above 5.0, not -5.0"),
+        (lambda: hazard(line(1.0), cliff=16.6), r"cliff must be two logits, \(lowest, highest\), not 16.6"),
+        (lambda: hazard(line(1.0), cliff=()), r"cliff must be two logits, \(lowest, highest\), not \(\)"),
+        (lambda: margin([1.0, 2.0], [3.0]), r"logits_high must have the shape \(2\), not \(1,\)"),
+        (lambda: margin("low", [3.0]), "logits_low must be numbers, not 'low'"),
+        (lambda: tail_hazard(np.zeros((20, 20)), 8.0), r"maxima must have the shape \(any\), not \(20, 20\)"),
+        (lambda: tail_hazard(MAXIMA, math.nan), "cliff must be a finite number, not nan"),
+        (lambda: tail_hazard(MAXIMA, 8.0, ahead=-5), "ahead must be at least 1, not -5"),
+        (lambda: tail_hazard(MAXIMA, 8.0, share=1.5), "share must be above 0 and below 1, not 1.5"),
+        (lambda: tail_hazard(MAXIMA, 8.0, share=0.01), "a tail needs at least 10 numbers above its threshold, not 4"),
+        (lambda: tail_hazard(np.ones(400), 8.0), "a tail needs at least 10 numbers above its threshold, not 0"),
+        (lambda: summed_hazard("a trace"), "trace must be a Trace, not 'a trace'"),
+    ],
+)
+def test_a_wrong_argument_gets_one_sentence(call, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence) as caught:
+        call()
+    assert "\n" not in str(caught.value)

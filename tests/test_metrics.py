@@ -3,13 +3,16 @@
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from utils import data, metrics
+from utils.hazard import hazard
 from utils.losses import LOSSES
 from utils.metrics import alive, floor, measure, mode_quality, outcome, plausible, pulse_quality, ring_down, sliced_wasserstein
 from utils.recipe import FIXES, Recipe
+from utils.sweep import table
 from utils.training import GAN, train
 
 
@@ -41,7 +44,7 @@ def test_real_pulses_are_plausible_and_at_the_noise_floor():
     assert 0.95 <= found["plausible"] <= 0.985  # seven limits, each for at most one of 200, the residual's for one of 100
     assert found["floors"] == pytest.approx(1, abs=0.25)
     assert found["amplitude"] < 0.02 and found["frequency"] < 0.25 and found["decay"] < 0.15
-    assert outcome({"nan_at": None, "alive": True, **found}) == "good"
+    assert outcome({"data": "pulses", "nan_at": None, "alive": True, **found}) == "good"
 
 
 def test_louder_and_mixed_pulses_and_plain_noise_are_not_plausible():
@@ -61,7 +64,7 @@ def test_one_pulse_over_and_over_is_plausible_but_far_from_the_data():
     one = one[plausible(ring_down(one)).argmax()].repeat(500, 1)
     found = pulse_quality(one)
     assert found["plausible"] == 1 and found["floors"] > 3
-    assert outcome({"nan_at": None, "alive": True, **found}) == "poor"
+    assert outcome({"data": "pulses", "nan_at": None, "alive": True, **found}) == "poor"
 
 
 def test_the_limits_are_those_of_the_physics_and_a_little_noise():
@@ -185,7 +188,7 @@ def test_alive_asks_for_a_gradient_at_more_than_one_sample_of_a_hundred(shift, e
 
 
 def test_looking_at_a_gan_changes_nothing():
-    for recipe in (Recipe(data="ring", spectral=True, ema=0.9), Recipe(data="ring")):
+    for recipe in (Recipe(data="ring", spectral=True, ema=0.9), Recipe(data="ring", noise=0.1, flips=0.1, penalty="wgan-gp")):
         gan, other = GAN(recipe), GAN(recipe)
         before = torch.get_rng_state()
         alive(gan), metrics.quality(gan, 100), gan.draw(10), gan.sample(torch.zeros(3, 1)), gan.atlas()
@@ -212,11 +215,43 @@ PULSES = {"nan_at": None, "alive": True, "data": "pulses", "plausible": 0.95, "f
         (POINTS | {"high_quality": 0.94}, "poor"),
         (POINTS | {"alive": False}, "dead"),
         (POINTS | {"plausible": None}, "good"),  # as a table with pulses beside it has it
+        (pd.Series(POINTS | {"nan_at": pd.NA, "plausible": math.nan}), "good"),
+        (pd.Series(PULSES | {"nan_at": math.nan, "modes": math.nan}), "good"),
+        (pd.Series(PULSES | {"nan_at": 12, "alive": False, "plausible": math.nan}), "NaN"),
+        (POINTS | {"modes": pd.NA}, "poor"),
+        (PULSES | {"alive": np.False_}, "dead"),
         ({"nan_at": None, "alive": True, "data": "digits"}, "good"),
     ],
 )
 def test_the_outcome_of_a_run(row, expected):
     assert outcome(row) == expected
+
+
+def test_every_recorded_run_has_the_outcome_that_its_row_says():
+    rows = table("fixes.csv")
+    assert [outcome(row) for _, row in rows.iterrows()] == list(rows["outcome"])
+
+
+def test_a_run_is_dead_whose_loss_is_nan_although_its_weights_are_finite():
+    gan, broken = GAN(Recipe(lr=1e-3)), 0
+    for _ in range(60):  # what people do who clean their gradients
+        step = gan.forward()
+        broken += not step.finite
+        for optimiser, weights, loss in (
+            (gan.optimiser_d, gan.weights_d, step.loss_d), (gan.optimiser_g, gan.weights_g, step.loss_g)
+        ):  # fmt: skip
+            for weight, gradient in zip(weights, torch.autograd.grad(loss, weights, retain_graph=True)):
+                weight.grad = torch.nan_to_num(gradient, nan=0.0, posinf=0.0, neginf=0.0)
+            optimiser.step()
+    assert broken > 30 and all(torch.isfinite(weights).all() for weights in gan.weights_g + gan.weights_d)
+    assert not alive(gan)
+
+
+def test_a_naive_run_near_the_end_of_its_lottery_is_alive():
+    recipe = Recipe(lr=1e-3)
+    gan = GAN(recipe)
+    train(gan, train(recipe, 200, progress=False).nan_at - 1, progress=False)
+    assert 0 < hazard(gan) < 0.5 and alive(gan)
 
 
 def test_measure_says_what_became_of_a_run():
@@ -240,3 +275,56 @@ def test_a_run_cut_short_is_no_measurement(monkeypatch):
     monkeypatch.setattr(GAN, "forward", interrupted)
     with pytest.raises(KeyboardInterrupt):
         measure(Recipe(data="ring", hidden_d=64), 5)
+
+
+PAIR = torch.zeros(4, 2)
+
+
+@pytest.mark.parametrize(
+    "call, sentence",
+    [
+        (lambda: ring_down(torch.zeros(64)), r"pulses must have the shape \(any, 64\), not \(64,\)"),
+        (lambda: ring_down(torch.zeros(3, 63)), r"pulses must have the shape \(any, 64\), not \(3, 63\)"),
+        (lambda: ring_down(torch.zeros(0, 64)), r"pulses must have the shape \(any, 64\), not \(0, 64\)"),
+        (lambda: ring_down(np.zeros((3, 64))), "pulses must be a tensor of floating point numbers, not array"),
+        (lambda: ring_down(torch.zeros(3, 64), 0), "full_scale must be a finite number above 0, not 0"),
+        (lambda: plausible(PAIR), "fit must be a RingDown, such as ring_down.. gives, not tensor"),
+        (lambda: pulse_quality(PAIR), r"pulses must have the shape \(any, 64\), not \(4, 2\)"),
+        (lambda: pulse_quality(torch.zeros(1, 64).expand(100_001, 64)), "the number of pulses must be at most 100,000, not"),
+        (lambda: sliced_wasserstein(PAIR[0], PAIR[0]), r"one must have the shape \(any, any\), not \(2,\)"),
+        (lambda: sliced_wasserstein(PAIR[:0], PAIR[:0]), r"one must have the shape \(any, any\), not \(0, 2\)"),
+        (lambda: sliced_wasserstein(PAIR, PAIR, projections=0), "projections must be at least 1, not 0"),
+        (lambda: sliced_wasserstein(PAIR, PAIR, seed=-1), "seed must be at least 0, not -1"),
+        (lambda: floor(0), "count must be at least 1, not 0"),
+        (lambda: floor([100]), r"count must be a whole number, not \[100\]"),
+        (lambda: floor(10**9), "count must be at most 100,000, not 1000000000"),
+        (lambda: floor(100, pairs=0), "pairs must be at least 1, not 0"),
+        (lambda: mode_quality(torch.zeros(4, 64), data.load("ring")), r"samples must have the shape \(any, 2\), not \(4, 64\)"),
+        (lambda: mode_quality(PAIR, "ring"), "dataset must be a DataSet, such as data.load.'ring'. gives, not 'ring'"),
+        (lambda: metrics.quality(Recipe()), r"gan must be a GAN, not Recipe\("),
+        (lambda: metrics.quality(GAN(Recipe()), 0), "count must be at least 1, not 0"),
+        (lambda: metrics.quality(GAN(Recipe(data="digits")), -1), "count must be at least 1, not -1"),
+        (lambda: metrics.quality(GAN(Recipe()), 1.5), "count must be a whole number, not 1.5"),
+        (lambda: metrics.signal("gan"), "gan must be a GAN, not 'gan'"),
+        (lambda: metrics.signal(GAN(Recipe()), 0), "count must be at least 1, not 0"),
+        (lambda: alive(train), "gan must be a GAN, not <function train"),
+        (lambda: alive(GAN(Recipe()), least=-1), "least must be a finite number of at least 0, not -1"),
+        (lambda: alive(GAN(Recipe()), share=1), "share must be at least 0 and below 1, not 1"),
+        (lambda: outcome("good"), "row must be a row of measure.. or of a table, not 'good'"),
+        (lambda: outcome({"data": "ring"}), "this one lacks nan_at, alive"),
+        (lambda: measure("recipe", 5), "recipe must be a Recipe, not 'recipe'"),
+        (lambda: measure(Recipe(), 0), "iterations must be at least 1, not 0"),
+        (lambda: measure(Recipe(), 10**9, count=0), "count must be at least 1, not 0"),
+    ],
+)
+def test_a_wrong_argument_gets_one_sentence(call, sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence) as caught:
+        call()
+    assert "\n" not in str(caught.value)
+
+
+def test_the_metrics_take_what_a_generator_drew_as_it_is():
+    gan = GAN(Recipe())
+    drawn = gan.generator(torch.zeros(3, 1))  # with its graph
+    assert drawn.requires_grad and pulse_quality(drawn) == pulse_quality(drawn.detach())
+    assert sliced_wasserstein(PAIR, PAIR.double() + 1) == sliced_wasserstein(PAIR, PAIR + 1)

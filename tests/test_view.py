@@ -53,15 +53,16 @@ class Engine:
         standard = {"engine": "a test", "lr": 1e-3, "fields": fields, "fork": "fix", "recorded": recorded, "live": True}
         self.tell(**{"type": "lab", "lives": lives, **standard, **more})
 
-    def run(self, run=1, **more):
-        """A new run, and its frame at iteration 0."""
+    def run(self, run=1, first=True, **more):
+        """A new run, and its first frame, at iteration 0."""
         self.current, self.iteration, self.more = run, 0, more
         kind = {"kind": "series", "dimension": 64, "unit": "mV", "real": samples(20.0, 64)}
         cliffs = {"low": LOWEST, "high": HIGHEST, "scores": True, "signed": False, "hazard": "exact"}
         standard = {"settings": SETTINGS, "title": "pulses, seed 0", "batch": BATCH, "latent": 1, "reach": 6, "slice": False}
         rest = {"averaged": False, "recorded": False, "nanAt": None, "parent": None, "lr": 1e-3}
         self.tell(type="run", run=run, **{**kind, **cliffs, **standard, **rest, **more})
-        self.frame(0, state="ready")
+        if first:
+            self.frame(0, state="ready")
 
     def picture(self, loud=1.0, logit=3.0, **more):
         """Arrays of one iteration: generated samples `loud` times as large as real ones, logits up to `logit`."""
@@ -82,14 +83,14 @@ class Engine:
         hazards = {"hazardAt": at, "hazards": np.full(new, 0.01)}
         self.tell(**{"type": "frame", "state": state, "rows": rows, **hazards, **standard, **self.picture(), **more})
 
-    def nan(self, at=14, sample=15, side="fake", **more):
+    def nan(self, at=14, sample=15, side="fake", state="ended"):
         """Iterations until `at`, the last of them fatal."""
         self.frame(at - 1 - self.iteration)
         words = f"NaN at iteration {at}: log(1 - D(G(z))) of sample {sample} is -inf."
         verdict = {"iteration": at, "words": words, "side": side, "index": sample, "rare": "z = 2.00, 1 draw in 22"}
         broken = np.array([[0.3, np.inf, 0.9, 0.5, 18.0, 1.0, 4.0, 0.0, 2.0]])
         loud = self.picture(loud=6.0, logit=18.0)
-        self.frame(1, "ended", broken, **{**loud, "iteration": at, "atlasAt": at, "verdict": verdict, **more})
+        self.frame(1, state, broken, **{**loud, "iteration": at, "atlasAt": at, "verdict": verdict})
 
     def press(self, name):
         self.page.get_by_role("button", name=name, exact=True).click()
@@ -101,22 +102,31 @@ def samples(size: float, dimension: int) -> np.ndarray:
     return np.concatenate([size * (k + 1) / 16 * np.roll(wave, k) for k in range(16)])
 
 
-@pytest.fixture
-def engine(browser, tmp_path):  # noqa: F811
-    """A page with the view, said hello to and offered a run; errors in the page are errors of the test."""
-    page = browser.new_page(viewport={"width": 1366, "height": 768})
+@pytest.fixture(scope="module")
+def page(browser, tmp_path_factory):  # noqa: F811
+    """One page for all tests, which is much faster than one each; errors in it are errors of the test that caused them."""
+    page, file = browser.new_page(), tmp_path_factory.mktemp("view") / "lab.html"
     page.set_default_timeout(20_000)
-    errors = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.on("console", lambda message: message.type == "error" and errors.append(message.text))
-    (tmp_path / "lab.html").write_text(PAGE.format(style=STYLE, code=bundle()), encoding="utf-8")
-    page.goto((tmp_path / "lab.html").as_uri())
+    page.failures, page.address = [], file.as_uri()
+    page.on("pageerror", lambda error: page.failures.append(str(error)))
+    page.on("console", lambda message: message.type == "error" and page.failures.append(message.text))
+    file.write_text(PAGE.format(style=STYLE, code=bundle()), encoding="utf-8")
+    yield page
+    page.close()
+
+
+@pytest.fixture
+def engine(page):
+    """The view, said hello to and offered a run."""
+    page.failures.clear()
+    page.set_viewport_size({"width": 1366, "height": 768})
+    page.emulate_media(color_scheme="light")
+    page.goto(page.address)
     stub = Engine(page)
     stub.lab()
     stub.run()
     yield stub
-    page.close()
-    assert errors == []
+    assert page.failures == []
 
 
 @pytest.fixture
@@ -229,7 +239,7 @@ def test_a_change_goes_along_with_the_next_press_and_costs_no_run(started):
     started.press("Start")
     started.frame(5)
     before = page.evaluate("() => window.sent.length")
-    page.get_by_label("Fix").select_option("logits loss")
+    page.get_by_label("Fix", exact=True).select_option("logits loss")
     page.get_by_label("Batch", exact=True).fill("5000")
     page.get_by_label("Batch", exact=True).hover()
     page.mouse.wheel(0, 300)
@@ -302,7 +312,7 @@ def test_single_steps_say_which_network(started):
 def test_keys_stay_inside(started):
     assert started.page.locator(".ganlab").get_attribute("data-lm-suppress-shortcuts") == "true"
     started.page.evaluate("() => { window.heard = []; document.addEventListener('keydown', event => window.heard.push(event.key)); }")
-    started.page.get_by_label("Fix").focus()
+    started.page.get_by_label("Fix", exact=True).focus()
     started.page.keyboard.press("m")
     assert started.page.evaluate("() => window.heard") == []
 
@@ -393,7 +403,7 @@ def test_the_fatal_sample_is_named_and_drawn(started):
 def test_real_samples_stay_readable_beside_loud_ones(started):
     started.frame(1)
     before = pixels(started, "real"), pixels(started, "fake")
-    started.frame(1, **{"fake": samples(2000.0, 64)})
+    started.frame(1, "paused", fake=samples(2000.0, 64))
     assert pixels(started, "real") == before[0] and pixels(started, "fake") != before[1]
     assert "±2,000 mV; real data ±20" in described(started, "fake")
 
@@ -403,6 +413,7 @@ def test_what_leaves_an_axis_is_named(started):
     started.frame(3, rows=dead, dead=True)
     assert "G gets no gradient" in verdict(started), "dead is said while it runs"
     assert started.page.locator(".panel.losses .remark").text_content() == "G's loss is 0"
+    started.frame(1, "paused", dead[:1])
     assert "G 0, D 84" in described(started, "losses")
     before = pixels(started, "logits")
     started.run(2)
@@ -414,17 +425,17 @@ def test_what_leaves_an_axis_is_named(started):
 def test_every_kind_of_data_is_drawn(started, kind, dimension):
     more = {"kind": kind, "dimension": dimension, "real": samples(16.0, dimension)}
     started.run(2, **more)
-    blank = pixels(started, "atlas")
-    plane = {"heat": np.linspace(-5, 5, 121), "box": np.array([-20, 20, -20, 20]), "cloud": samples(10.0, 2)} if kind == "plane" else {}
-    started.frame(2, **plane)
-    assert pixels(started, "atlas") != blank and pixels(started, "fake") != blank
+    blank = pixels(started, "fake")
+    plane = {"heat": np.linspace(-5, 5, 121), "box": np.array([-20, 20, -20, 20])} if kind == "plane" else {}
+    started.frame(2, **plane, fake=samples(40.0, dimension), **({"cloud": samples(40.0, 2)} if plane else {}))
+    assert pixels(started, "fake") != blank
     started.frame(1, **plane, fake=np.full(16 * dimension, np.nan), curve=np.full(POINTS, np.nan))
     drawn(started.page)
 
 
 def test_losses_without_probabilities_or_cliffs(started):
     started.run(2, scores=False, signed=True, low=None, high=None, hazard=None)
-    started.frame(3, rows=np.tile([-7.0, 20.0, 0, 0, 3.0, -1.0, 4.0, 0.0, 2.0], (3, 1)))
+    started.frame(3, "paused", np.tile([-7.0, 20.0, 0, 0, 3.0, -1.0, 4.0, 0.0, 2.0], (3, 1)))
     assert "no probabilities" in described(started, "scores") and started.page.locator(".status .hazard").first.is_hidden()
     assert "G −7, D 20" in described(started, "losses")
 
@@ -456,9 +467,15 @@ def test_words_of_the_engine_never_become_html(started):
     assert started.page.locator("img").count() == 0 and evil in started.page.locator("table").inner_text()
 
 
-def test_a_reload_notes_no_run_twice(engine):
-    engine.nan(14)  # the first frames after hello: history
-    assert not engine.sent("outcome")
+def test_a_reload_notes_no_run_twice(started):
+    started.nan(14)
+    assert len(started.sent("outcome")) == 1
+    started.page.goto(started.page.address)
+    started.lab()
+    started.run(1, first=False)
+    started.frame(14, "ended")
+    drawn(started.page)
+    assert not started.sent("outcome")
 
 
 def test_a_run_that_was_left_is_noted(started):
@@ -469,9 +486,8 @@ def test_a_run_that_was_left_is_noted(started):
 
 
 def test_an_engine_out_of_reach_is_said(started):
-    started.page.clock.install()
+    started.page.evaluate("() => { window.setTimeout = act => act(); }")
     started.press("Start")
-    started.page.clock.fast_forward(4000)
     assert "Waiting for the engine" in started.page.locator(".facts").text_content()
     started.page.evaluate("() => view.fail('The kernel is gone: run the cell again.')")
     assert "run the cell again" in started.page.locator(".verdict").text_content()
@@ -530,7 +546,7 @@ def test_the_last_iterations_can_be_stepped_back(started):
     scrub.fill("3")
     drawn(page)
     assert len(started.sent("scrub")) == 2, "what was answered is remembered"
-    page.get_by_label("Fix").select_option("logits loss")
+    page.get_by_label("Fix", exact=True).select_option("logits loss")
     started.press("Fork here")
     fork = started.sent("fork")[-1]
     assert (fork["run"], fork["iteration"], fork["settings"]["fix"]) == (1, 24, "logits loss")
@@ -554,7 +570,7 @@ def test_a_fork_keeps_its_parent_in_the_picture(started):
 def test_a_recorded_run_does_not_tell_its_end_before(started):
     page = started.page
     guess(started, "20")
-    page.get_by_label("Show").select_option("pulses, 1e-4")
+    page.get_by_label("Show", exact=True).select_option("pulses, 1e-4")
     assert started.sent("open") == [{"type": "open", "id": "slow", "seed": 0}]
     stops = np.array([1, 10, 30])
     started.run(7, recorded=True, nanAt=30, stops=stops)
@@ -566,7 +582,7 @@ def test_a_recorded_run_does_not_tell_its_end_before(started):
     assert started.sent("scrub")[-1]["iteration"] in (1, 10)
     page.get_by_label("Iteration shown").fill("2")
     assert "sample 15" in verdict(started) and "you 20, it was 30" in verdict(started)
-    page.get_by_label("Show").select_option("live run")
+    page.get_by_label("Show", exact=True).select_option("live run")
     assert started.sent("live") and not started.sent("outcome")
 
 

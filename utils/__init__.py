@@ -1,10 +1,5 @@
-"""The shared module of the notebooks: Recipe -> GAN -> train -> Trace -> plots.
+"""The shared module of the notebooks: Recipe -> GAN -> train -> Trace -> plots. Importing it changes no global state.
 
-Each file imports only from those above it:
-data, networks, losses, training (which uses trace), sweep, plots, lab.
+Each file imports only from those above it: plans, checks, machine, data, networks, losses, recipe, trace, gan, recording,
+training; then hazard, metrics, sweep, plots, autopsy; then the tools lab and nanguard.
 """
-
-import torch
-
-# The networks here are small: one thread is faster than two, and the machine stays usable.
-torch.set_num_threads(1)

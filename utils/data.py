@@ -1,6 +1,6 @@
 """Data sets as tensors with their physical unit: pulses(), digits(), ring(), grid().
 
-Uses torch, and scikit-learn for the digits it ships. Nothing is downloaded.
+Uses torch and checks, and scikit-learn for the digits it ships. Nothing is downloaded.
 Each data set is fixed (its own seed), so that two runs differ only by the run's seed.
 """
 
@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from functools import cache
 
 import torch
+
+from utils.checks import one_of, whole
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +42,7 @@ def pulses(count: int = 20_000, seed: int = 2024) -> DataSet:
 
     t is in [0, 1), f is U(2, 8), phi U(0, 2 pi), A U(0.5, 1), d U(0, 3), the noise has sd 0.2; all times 20 mV.
     """
-    random = torch.Generator().manual_seed(seed)
+    count, random = _counted(count, seed)
 
     def uniform(low: float, high: float) -> torch.Tensor:
         return low + (high - low) * torch.rand(count, 1, generator=random)
@@ -76,8 +78,13 @@ def grid(count: int = 100_000, seed: int = 2024) -> DataSet:
     return _mixture("grid", torch.cartesian_prod(axis, axis), 0.05, 4.0, count, seed)
 
 
+def _counted(count: int, seed: int) -> tuple[int, torch.Generator]:
+    count = whole("count", count, at_least=1, at_most=2_000_000)  # a few hundred MB
+    return count, torch.Generator().manual_seed(whole("seed", seed))
+
+
 def _mixture(name, centres, sd, full_scale, count, seed) -> DataSet:
-    random = torch.Generator().manual_seed(seed)
+    count, random = _counted(count, seed)
     mode = torch.randint(len(centres), (count,), generator=random)
     samples = centres[mode] + sd * torch.randn(count, 2, generator=random)
     return DataSet(name, samples, "length units", full_scale, centres, sd)
@@ -86,9 +93,11 @@ def _mixture(name, centres, sd, full_scale, count, seed) -> DataSet:
 DATA_SETS = {"pulses": pulses, "digits": digits, "ring": ring, "grid": grid}
 
 
-@cache
 def load(name: str) -> DataSet:
     """The data set of that name, made once a process; ValueError if there is none."""
-    if name not in DATA_SETS:
-        raise ValueError(f"data must be one of {', '.join(DATA_SETS)}, not {name!r}")
+    return _made(one_of("data", name, DATA_SETS))
+
+
+@cache
+def _made(name: str) -> DataSet:
     return DATA_SETS[name]()

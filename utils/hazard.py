@@ -1,6 +1,6 @@
 """Where float arithmetic ends (cliffs), and the chance that the next batch of a GAN goes over the edge (hazard).
 
-Uses torch, numpy and scipy; of a GAN it uses what GAN.sample computes, and nothing else of utils.
+Uses torch, numpy, scipy and checks; of a GAN it uses what GAN.sample computes.
 """
 
 from __future__ import annotations
@@ -11,8 +11,9 @@ import math
 import numpy as np
 import torch
 
+from utils.checks import array, flag, number, shown, whole
 
-@functools.cache
+
 def cliffs(dtype: torch.dtype = torch.float32, flush: bool = False) -> tuple[float, float]:
     """(lowest, highest) logit x at which log(sigmoid(x)) and log(1 - sigmoid(x)) are both finite in `dtype`.
 
@@ -21,7 +22,12 @@ def cliffs(dtype: torch.dtype = torch.float32, flush: bool = False) -> tuple[flo
     hardware does that flushes subnormals. Raises TypeError for a dtype that is not a floating-point one.
     """
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
-        raise TypeError(f"dtype must be a floating-point torch.dtype, not {dtype!r}")
+        raise TypeError(f"dtype must be a floating-point torch.dtype, not {shown(dtype)}")
+    return _bisected(dtype, flag("flush", flush))
+
+
+@functools.cache
+def _bisected(dtype: torch.dtype, flush: bool) -> tuple[float, float]:
     smallest = torch.finfo(dtype).smallest_normal if flush else 0.0
 
     def alive(logit: torch.Tensor) -> bool:
@@ -51,16 +57,18 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
     The latent must be one standard normal number. Then D(G(z)) on a grid of z from -reach to reach shows which
     stretches of z lie beyond (linearly interpolated inside a cell), p is their normal weight, and a batch has one of
     them with chance 1 - (1 - p)^batch. `cliff` is (lowest, highest) logit, by default float32's. No random number is
-    drawn and no weight is touched; NaN if a weight is. Raises ValueError for a wider latent.
+    drawn and no weight is touched; NaN if a weight is. Raises ValueError for a wider latent, a cliff that is not finite,
+    a reach outside 0 to 40 and fewer than two points.
     """
-    if not hasattr(gan, "sample"):
-        raise TypeError(f"the hazard is that of a GAN, not of {gan!r}")
+    if not hasattr(gan, "sample") or not hasattr(gan, "recipe"):
+        raise TypeError(f"the hazard is that of a GAN, not of {shown(gan)}")
     if gan.recipe.prior != "normal":
         raise ValueError(f"the hazard is an integral over a normal latent; this prior is {gan.recipe.prior!r}")
     if gan.recipe.latent != 1 or gan.recipe.grain:
         width = "as wide as its noise" if gan.recipe.grain else f"{gan.recipe.latent} wide"
         raise ValueError(f"the hazard is an integral over one latent number; this latent is {width}")
-    lowest, highest = cliff or cliffs(torch.float32)
+    lowest, highest = cliffs(torch.float32) if cliff is None else _ordered(cliff)
+    reach, points = number("reach", reach, above=0, at_most=40), whole("points", points, 2, 1_000_000)
     z = torch.linspace(-reach, reach, points)
     logit = gan.sample(z[:, None])[1].double().numpy()
     if np.isnan(logit).any():
@@ -68,6 +76,14 @@ def hazard(gan, cliff: tuple[float, float] | None = None, reach: float = 8.0, po
     z = z.double().numpy()
     p = normal_weight(z, logit - highest) + normal_weight(z, lowest - logit)
     return -math.expm1(gan.recipe.batch * math.log1p(-min(p, 1.0))) if p < 1 else 1.0
+
+
+def _ordered(cliff) -> tuple[float, float]:
+    try:
+        lowest, highest = cliff
+    except (TypeError, ValueError):
+        raise TypeError(f"cliff must be two logits, (lowest, highest), not {shown(cliff)}") from None
+    return number("cliff[0]", lowest), number("cliff[1]", highest, above=lowest)
 
 
 def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
@@ -85,7 +101,8 @@ def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
 def margin(logits_low, logits_high, dtype: torch.dtype = torch.float32):
     """The gauge: how far each batch's lowest and highest logits, (iterations,) each, stay from the nearer cliff."""
     lowest, highest = cliffs(dtype)
-    return np.minimum(np.asarray(logits_low) - lowest, highest - np.asarray(logits_high))
+    low = array("logits_low", logits_low, None)
+    return np.minimum(low - lowest, highest - array("logits_high", logits_high, len(low)))
 
 
 def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> float:
@@ -93,15 +110,20 @@ def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> 
 
     For a GAN whose latent is too wide for `hazard`: peaks over threshold. The `share` largest of `maxima` (iterations,)
     get a generalised Pareto distribution (Pickands 1975) above their threshold, and its tail says how rare the cliff
-    is. It takes the next batches to be drawn like the recent ones. Raises ValueError for fewer than 200 numbers.
+    is. It takes the next batches to be drawn like the recent ones. Raises ValueError for fewer than 200 numbers or fewer
+    than 10 above the threshold.
     """
     from scipy import stats  # imported here: most readers of this module never fit a tail
 
-    maxima = np.asarray(maxima, dtype=np.float64)
+    maxima, cliff = array("maxima", maxima, None).astype(np.float64), number("cliff", cliff)
+    ahead, share = whole("ahead", ahead, 1), number("share", share, above=0, below=1)
     if len(maxima) < 200 or not np.isfinite(maxima).all():
         raise ValueError(f"a tail needs at least 200 finite numbers, not {np.isfinite(maxima).sum()} of {len(maxima)}")
     threshold = np.quantile(maxima, 1 - share)
-    shape, _, scale = stats.genpareto.fit(maxima[maxima > threshold] - threshold, floc=0)
+    peaks = maxima[maxima > threshold] - threshold
+    if len(peaks) < 10:
+        raise ValueError(f"a tail needs at least 10 numbers above its threshold, not {len(peaks)}; share is {share}")
+    shape, _, scale = stats.genpareto.fit(peaks, floc=0)
     each = share * stats.genpareto.sf(cliff - threshold, shape, scale=scale) if cliff > threshold else share
     return float(-np.expm1(ahead * np.log1p(-each)))
 
@@ -111,7 +133,9 @@ def summed_hazard(trace, name: str = "hazard") -> tuple[np.ndarray, np.ndarray]:
 
     A look stands for every iteration until the next one. Raises ValueError if the trace has no such record.
     """
-    if name not in trace.watched:
+    if not hasattr(trace, "watched"):
+        raise TypeError(f"trace must be a Trace, not {shown(trace)}")
+    if name == "iteration" or name not in trace.watched:
         raise ValueError(f"{trace} was recorded without its {name}")
     iteration = trace.watched["iteration"]
     width = np.diff(np.append(iteration, trace.iterations + 1))

@@ -1,6 +1,6 @@
 """The GAN losses and penalties, each a few lines.
 
-Uses torch only. A loss is a function (real_logits, fake_logits, flipped=None) -> (loss_d, loss_g): the logits are
+Uses torch and checks. A loss is a function (real_logits, fake_logits, flipped=None) -> (loss_d, loss_g): the logits are
 (batch,), the results scalars. `flipped` marks real samples, (batch,) of bool, that D is told are generated (label
 flipping): a flipped sample gets the mirrored score. A penalty is a scalar that is added to D's loss:
 zero_centred() of slope()s, or wgan_gp().
@@ -8,13 +8,33 @@ zero_centred() of slope()s, or wgan_gp().
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch.nn.functional import binary_cross_entropy, relu, softplus
+
+from utils.checks import number, shown, tensor
 
 EPSILON = 1e-8  # what epsilon() adds before the log
 CLAMP = 1e-7  # how near to 0 and 1 clamp() lets a score come; float32's 1 - 1e-7 is still below 1
 
 
+def _checked(loss):
+    """The loss, refusing in one sentence what are no logits."""
+
+    @functools.wraps(loss)
+    def checked(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None):
+        for name, logits in (("real_logits", real_logits), ("fake_logits", fake_logits)):
+            if not isinstance(logits, torch.Tensor) or not logits.is_floating_point() or not logits.numel():
+                raise TypeError(f"{name} must be a tensor of one or more floating point numbers, not {shown(logits)}")
+        if flipped is not None and (getattr(flipped, "dtype", None) != torch.bool or flipped.shape != real_logits.shape):
+            raise TypeError(f"flipped must be a tensor of bool, one for each real logit, not {shown(flipped)}")
+        return loss(real_logits, fake_logits, flipped)
+
+    return checked
+
+
+@_checked
 def matlab(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Goodfellow's losses taken literally, the log of a sigmoid, as MathWorks' GAN example writes them.
 
@@ -29,6 +49,7 @@ def matlab(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -
     return loss_d, loss_g
 
 
+@_checked
 def logits(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The same functions of the logit x, computed without the sigmoid: -log(sigmoid(x)) = softplus(-x).
 
@@ -41,6 +62,7 @@ def logits(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -
     return loss_d, loss_g
 
 
+@_checked
 def bce(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The naive loss through torch's BCELoss, which cuts each log off at -100: finite, but its gradient fades from logits of
     about -28 on, and is 0 above 16.64 where it should push hardest.
@@ -56,6 +78,7 @@ def bce(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> t
     return loss_d, loss_g
 
 
+@_checked
 def epsilon(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The naive loss with 1e-8 added inside each log, the remedy of many forums: at most -log(1e-8) = 18.42 a sample."""
     real, fake = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
@@ -66,6 +89,7 @@ def epsilon(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) 
     return loss_d, loss_g
 
 
+@_checked
 def clamp(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The naive loss of scores kept within [1e-7, 1 - 1e-7], as Keras' cross-entropy does: no gradient beyond."""
     real, fake = (torch.sigmoid(x).clamp(CLAMP, 1 - CLAMP) for x in (real_logits, fake_logits))
@@ -76,6 +100,7 @@ def clamp(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) ->
     return loss_d, loss_g
 
 
+@_checked
 def lsgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """Least squares: D's raw output should be 1 for real samples and 0 for generated ones.
 
@@ -88,6 +113,7 @@ def lsgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) ->
     return loss_d, loss_g
 
 
+@_checked
 def hinge(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """D stops learning from a sample beyond the margin 1: loss_d = mean(max(0, 1 - D(x))) + mean(max(0, 1 + D(G(z)))).
 
@@ -100,6 +126,7 @@ def hinge(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) ->
     return loss_d, loss_g
 
 
+@_checked
 def wgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """The Wasserstein critic: loss_d = mean(D(G(z))) - mean(D(x)), loss_g = -mean(D(G(z))). Source: arXiv 1701.07875.
 
@@ -112,12 +139,15 @@ def wgan(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> 
     return loss_d, loss_g
 
 
+@_checked
 def relativistic(real_logits: torch.Tensor, fake_logits: torch.Tensor, flipped=None) -> tuple[torch.Tensor, torch.Tensor]:
     """RpGAN: D judges pairs, loss_d = mean(softplus(-(D(x) - D(G(z))))), loss_g = mean(softplus(D(x) - D(G(z)))).
 
     Needs as many real as generated logits. A flipped pair is one that D is told the wrong way round.
     Sources: arXiv 1807.00734; with R1 and R2 it is the game of arXiv 2501.05441.
     """
+    if real_logits.shape != fake_logits.shape:
+        raise ValueError(f"fake_logits must be as many as real_logits, {len(real_logits)}, not {len(fake_logits)}")
     lead = real_logits - fake_logits
     told = lead if flipped is None else torch.where(flipped, -lead, lead)
     loss_d = softplus(-told).mean()
@@ -133,6 +163,7 @@ LOSSES = {
 
 def smoothed(loss, real_logits: torch.Tensor, fake_logits: torch.Tensor, smoothing: float, flipped=None):
     """One-sided label smoothing: D is told that a real sample is real with weight 1 - smoothing. Source: arXiv 1606.03498."""
+    number("smoothing", smoothing, at_least=0, below=1)
     others = torch.ones_like(real_logits, dtype=torch.bool) if flipped is None else ~flipped
     loss_d, loss_g = loss(real_logits, fake_logits, flipped)
     mirrored_d, _ = loss(real_logits, fake_logits, others)
@@ -147,6 +178,8 @@ def slope(logits: torch.Tensor, samples: torch.Tensor, unit: float = 1.0) -> tor
 
     It has a graph itself, so a penalty on it can be differentiated.
     """
+    if not (samples.requires_grad and logits.requires_grad):
+        raise ValueError("samples must require a gradient before D judges them, so that logits know their slope")
     return unit * torch.autograd.grad(logits.sum(), samples, create_graph=True)[0]
 
 
@@ -155,7 +188,7 @@ def zero_centred(slopes: torch.Tensor) -> torch.Tensor:
 
     Sources: arXiv 1801.04406 (R1, R2), 1705.09367.
     """
-    return slopes.square().sum(1).mean() / 2
+    return tensor("slopes", slopes, None, None).square().sum(1).mean() / 2
 
 
 def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.0, safe: bool = True) -> torch.Tensor:
@@ -164,6 +197,7 @@ def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.
     safe: the norm by torch, whose derivative at 0 is 0. Otherwise sqrt(sum of squares), as many codes have it, whose
     derivative at 0 is 0/0 = NaN: the exhibit of notebook 08.
     """
+    tensor("fake", fake, *tensor("real", real, None, None).shape)
     share = torch.rand(len(real), 1, generator=random)
     between = (share * real + (1 - share) * fake).detach().requires_grad_()
     steepness = slope(discriminator(between), between, unit)

@@ -1,26 +1,31 @@
 """How good a GAN's samples are, and whether the GAN still learns: quality(), alive(), outcome(), measure().
 
-Uses numpy, torch, and of utils data, trace and training.
+Uses numpy, pandas, torch, and of utils checks, data, recipe, trace and training.
 """
 
 from __future__ import annotations
 
+import copy
 import functools
 import math
 import time
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 import torch
 
 from utils import data
+from utils.checks import number, shown, tensor, whole
 from utils.recipe import Recipe
 from utils.trace import Trace
-from utils.training import GAN, train
+from utils.training import GAN, one_thread, train
 
 COUNT = 2000  # samples that a pulse metric looks at
+MOST = 100_000  # samples that a metric looks at, at most
 PLAUSIBLE, FLOORS = 0.90, 3.0  # pulses are good from this share, and up to this many noise floors, on
 HIGH_QUALITY = 0.95  # ring and grid are good with all modes and this share
+QUALITIES = ("plausible", "floors", "modes", "high_quality")  # what outcome() looks at
 
 
 # ---- pulses
@@ -41,7 +46,8 @@ class RingDown:
 
 def ring_down(pulses: torch.Tensor, full_scale: float = 20.0) -> RingDown:
     """Fit a ring-down to each pulse (count, 64): least squares over a grid of frequencies 1 to 10 and decays -1 to 6."""
-    x = (pulses / full_scale).double()
+    pulses = tensor("pulses", pulses, None, 64).detach()
+    x = (pulses / number("full_scale", full_scale, above=0)).double()
     bases, back, frequency, decay = _dictionary(x.shape[1])
     coefficients = torch.einsum("nt,gtk->ngk", x, bases)  # orthonormal bases: the energy is that of the coefficients
     best = coefficients.square().sum(2).argmax(1)
@@ -77,6 +83,8 @@ def limits() -> dict[str, tuple[float, float]]:
 
 def plausible(fit: RingDown) -> np.ndarray:
     """(count,) bool: is each pulse a ring-down with amplitude, frequency, decay and remaining noise as real ones have?"""
+    if not isinstance(fit, RingDown):
+        raise TypeError(f"fit must be a RingDown, such as ring_down() gives, not {shown(fit)}")
     inside = [(low <= getattr(fit, name)) & (getattr(fit, name) <= high) for name, (low, high) in limits().items()]
     return np.logical_and.reduce(inside)
 
@@ -86,16 +94,22 @@ def sliced_wasserstein(one: torch.Tensor, other: torch.Tensor, projections: int 
 
     In the unit of the samples. Source: Rabin et al. 2011, Wasserstein barycenter and its application to texture mixing.
     """
+    one, other = tensor("one", one, None, None).detach(), tensor("other", other, None, None).detach()
     if one.shape != other.shape:
         raise ValueError(f"both samples must have the same shape, not {tuple(one.shape)} and {tuple(other.shape)}")
-    directions = torch.randn(one.shape[1], projections, generator=torch.Generator().manual_seed(seed))
-    directions /= directions.norm(dim=0)
-    return float(((one @ directions).sort(0).values - (other @ directions).sort(0).values).abs().mean())
+    projections, random = whole("projections", projections, 1, MOST), torch.Generator().manual_seed(whole("seed", seed))
+    directions = torch.randn(one.shape[1], projections, generator=random)
+    directions = (directions / directions.norm(dim=0)).to(one.dtype)
+    return float(((one @ directions).sort(0).values - (other.to(one.dtype) @ directions).sort(0).values).abs().mean())
+
+
+def floor(count: int = COUNT, pairs: int = 5) -> float:
+    """The sliced Wasserstein distance of two samples of `count` real pulses, mean of `pairs`: what real ones score."""
+    return _floor(whole("count", count, 1, MOST), whole("pairs", pairs, 1, 100))
 
 
 @functools.cache
-def floor(count: int = COUNT, pairs: int = 5) -> float:
-    """The sliced Wasserstein distance of two samples of `count` real pulses, mean of `pairs`: what real ones score."""
+def _floor(count: int, pairs: int) -> float:
     draws = [data.pulses(count, seed=10 + draw).samples for draw in range(2 * pairs)]
     return float(np.mean([sliced_wasserstein(one, other) for one, other in zip(draws[::2], draws[1::2])]))
 
@@ -104,6 +118,8 @@ def pulse_quality(pulses: torch.Tensor) -> dict[str, float]:
     """Of generated pulses (count, 64) in mV: {"plausible": share, "floors": sliced Wasserstein in noise floors,
     "amplitude", "frequency", "decay": 1-Wasserstein distance of the fitted distributions, in their units}.
     """
+    pulses = tensor("pulses", pulses, None, 64).detach()
+    whole("the number of pulses", len(pulses), 1, MOST)
     real = data.pulses(len(pulses), seed=2)
     if not torch.isfinite(pulses).all():
         return dict.fromkeys(("plausible", "floors", "amplitude", "frequency", "decay"), math.nan)
@@ -127,8 +143,11 @@ def mode_quality(samples: torch.Tensor, dataset: data.DataSet) -> dict[str, floa
     the share of samples nearest to each centre from even shares. Sources: VEEGAN (arXiv 1705.07761), PacGAN (1712.04086).
     Raises ValueError for a data set without modes.
     """
+    if not isinstance(dataset, data.DataSet):
+        raise TypeError(f"dataset must be a DataSet, such as data.load('ring') gives, not {shown(dataset)}")
     if dataset.centres is None:
         raise ValueError(f"{dataset.name} has no modes; ring and grid have")
+    samples = tensor("samples", samples, None, dataset.dimension).detach().to(dataset.centres.dtype)
     if not torch.isfinite(samples).all():
         return dict.fromkeys(("modes", "high_quality", "reverse_kl"), math.nan)
     distance, mode = torch.cdist(samples, dataset.centres).min(1)
@@ -145,11 +164,19 @@ def mode_quality(samples: torch.Tensor, dataset: data.DataSet) -> dict[str, floa
 
 def quality(gan: GAN, count: int | None = None, seed: int = 0) -> dict[str, float]:
     """What the metrics of its data set say of `count` fresh samples of `gan` (2,000 pulses, 2,500 points; none for digits)."""
-    if gan.recipe.data == "pulses":
-        return pulse_quality(gan.draw(count or COUNT, seed))
-    if gan.data.centres is not None:
-        return mode_quality(gan.draw(count or 2500, seed), gan.data)
-    return {}
+    _gan(gan)
+    standard = {"pulses": COUNT, "digits": 0}.get(gan.recipe.data, 2500)
+    count, seed = standard if count is None else whole("count", count, 1, MOST), whole("seed", seed)
+    if gan.recipe.data == "digits":
+        return {}
+    samples = gan.draw(count, seed)
+    return pulse_quality(samples) if gan.recipe.data == "pulses" else mode_quality(samples, gan.data)
+
+
+def _gan(gan) -> GAN:
+    if not isinstance(gan, GAN):
+        raise TypeError(f"gan must be a GAN, not {shown(gan)}")
+    return gan
 
 
 def signal(gan: GAN, count: int = 1000) -> np.ndarray:
@@ -158,6 +185,7 @@ def signal(gan: GAN, count: int = 1000) -> np.ndarray:
     Of the logits loss it is 1 minus the score: 0.5 in a balanced game, near 1 where D wins. Exactly 0 where a clamp or a
     rounded sigmoid has cut the gradient off.
     """
+    _gan(gan), whole("count", count, 1, MOST)
     random = torch.Generator().manual_seed(0)
     _, fake = gan.sample(gan.latents(count, random))
     real = gan.judge(gan.data.samples[torch.randint(len(gan.data.samples), (count,), generator=random)])
@@ -168,33 +196,54 @@ def signal(gan: GAN, count: int = 1000) -> np.ndarray:
 
 
 def alive(gan: GAN, least: float = 1e-6, share: float = 0.01) -> bool:
-    """Does G still get a gradient: a pull above `least` at more than `share` of its samples, and finite weights?
+    """Does the GAN still learn: finite weights, most fresh losses finite, and a pull above `least` at more than `share` of
+    G's samples?
 
-    A run can be finite and dead: the loss frozen, the pictures still drawn, nothing learned.
+    A run can be finite and dead: the loss frozen, the pictures still drawn, nothing learned. And it can be finite only
+    because somebody cleans its gradients, with a loss that is NaN at nearly every iteration.
     """
-    finite = all(bool(torch.isfinite(weights).all()) for weights in gan.weights_g + gan.weights_d)
-    return finite and float((signal(gan) > least).mean()) > share
+    least, share = number("least", least, at_least=0), number("share", share, at_least=0, below=1)
+    if not all(bool(torch.isfinite(weights).all()) for weights in _gan(gan).weights_g + gan.weights_d):
+        return False
+    return _finite_losses(gan) > 0.5 and float((signal(gan) > least).mean()) > share
 
 
-def outcome(row: dict) -> str:
-    """ "NaN", "dead", "poor" or "good": what became of a run measured by measure()."""
-    if row["nan_at"]:
+def _finite_losses(gan: GAN, batches: int = 20) -> float:
+    """The share of fresh batches at which both losses are finite, as training would compute them; `gan` stays as it is."""
+    twin = copy.copy(gan)
+    twin.random = torch.Generator().manual_seed(0)
+    twin.discriminator = copy.deepcopy(gan.discriminator)  # spectral norm keeps an estimate that each forward pass refines
+    return sum(twin.forward().finite for _ in range(batches)) / batches
+
+
+def outcome(row: dict | pd.Series) -> str:
+    """ "NaN", "dead", "poor" or "good": what became of a run, a row of measure() or of a table."""
+    if not isinstance(row, (dict, pd.Series)):
+        raise TypeError(f"row must be a row of measure() or of a table, not {shown(row)}")
+    if missing := [name for name in ("data", "nan_at", "alive") if name not in row]:
+        raise ValueError(f"a row of a run has data, nan_at and alive; this one lacks {', '.join(missing)}")
+    if not pd.isna(row["nan_at"]):
         return "NaN"
-    if not row["alive"]:
+    if pd.isna(row["alive"]) or not row["alive"]:
         return "dead"
-    if row.get("plausible") is not None:
-        return "good" if row["plausible"] >= PLAUSIBLE and row["floors"] <= FLOORS else "poor"
-    if row.get("modes") is not None:
-        return "good" if row["modes"] == len(data.load(row["data"]).centres) and row["high_quality"] >= HIGH_QUALITY else "poor"
+    # A quality of NaN, that of samples which are NaN, is no good one.
+    measured = {name: math.nan if pd.isna(row.get(name)) else row[name] for name in QUALITIES}
+    if row["data"] == "pulses":
+        return "good" if measured["plausible"] >= PLAUSIBLE and measured["floors"] <= FLOORS else "poor"
+    if (centres := data.load(row["data"]).centres) is not None:
+        return "good" if measured["modes"] == len(centres) and measured["high_quality"] >= HIGH_QUALITY else "poor"
     return "good"
 
 
+@one_thread()
 def measure(recipe: Recipe, iterations: int, seed: int = 0, count: int | None = None) -> tuple[dict, Trace]:
     """Train, and say what became of it: (row, trace). The row is flat, as a table wants it; `count` as in quality().
 
     row: data, lr, seed, iterations made, nan_at, first_broken, alive, fake_max (the largest generated logit),
     means of the scores over the last 1,000 iterations, cpu_ms an iteration, and the metrics of the data set.
     """
+    if count is not None:
+        whole("count", count, 1, MOST)
     gan, start = GAN(recipe, seed), time.thread_time()
     trace = train(gan, iterations, progress=False)
     # An interrupt ends train() early without a word; a run cut short is no measurement.

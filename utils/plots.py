@@ -1,18 +1,20 @@
 """Figures, as functions of a Trace, each a matplotlib Figure that shows itself in a notebook. No pyplot state.
 
-Uses trace, and matplotlib. Generator blue and solid, discriminator orange and dashed, NaN a dotted vertical line.
+Uses checks, data, recipe, trace and matplotlib. Generator blue and solid, discriminator orange and dashed, NaN a dotted line.
 """
 
 from __future__ import annotations
 
 import base64
 import io
-from collections.abc import Sequence
+import numbers
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from utils.checks import array, number, one_of, shown, whole
 from utils.data import load
 from utils.recipe import rate_text
 from utils.trace import ATLAS_Z, Trace
@@ -42,10 +44,11 @@ class Picture(Figure):
 def losses_and_scores(trace: Trace, title: str | None = None, last: int | None = None) -> Picture:
     """Scores left, losses right, as MATLAB's training plot has them; a band shows the extremes of thinned stretches.
 
-    last    show only so many of the last iterations
+    last    show only so many of the last iterations, from 1 to all of them
     """
-    end = f"NaN at iteration {trace.nan_at:,}" if trace.nan_at else f"no NaN in {trace.iterations:,} iterations"
-    title = title or f"{trace.recipe.data}, learning rate {rate_text(trace.recipe.lr)}, seed {trace.seed}: {end}"
+    _traces("trace", [trace])
+    last = trace.iterations if last is None else whole("last", last, 1, trace.iterations)
+    title = title or f"{trace.recipe.data}, learning rate {rate_text(trace.recipe.lr)}, seed {trace.seed}: {_end(trace)}"
     picture = Picture(alt=f"Scores and losses against iteration. {title}. {_ends(trace)}")
     picture.suptitle(title)
     scores, losses = picture.subplots(1, 2)
@@ -63,8 +66,18 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     return picture
 
 
-def _pair(axes, trace: Trace, quantity: str, last: int | None) -> None:
-    first = 0 if last is None else trace.iterations - last
+def _traces(name: str, traces) -> list[Trace]:
+    """The traces as a list; TypeError or ValueError unless there is one, and each is a Trace of at least one iteration."""
+    traces = list(traces) if isinstance(traces, (Sequence, np.ndarray)) else [traces]
+    if wrong := [trace for trace in traces if not isinstance(trace, Trace)]:
+        raise TypeError(f"{name} must be made of Traces, not of {shown(wrong[0])}")
+    if not traces or not all(trace.iterations for trace in traces):
+        raise ValueError(f"{name} must hold a run of at least one iteration, not {shown(traces)}")
+    return traces
+
+
+def _pair(axes, trace: Trace, quantity: str, last: int) -> None:
+    first = trace.iterations - last
     for who, colour, style, marker in (("g", GENERATOR_COLOUR, "-", "o"), ("d", DISCRIMINATOR_COLOUR, "--", "s")):
         label = {"g": "generator", "d": "discriminator"}[who]
         iteration, low, mean, high = _reduced(trace, f"{quantity}_{who}", first)
@@ -100,6 +113,10 @@ def _reduced(trace: Trace, quantity: str, first: int, points: int = 300) -> tupl
     return iteration[ends], np.fmin.reduceat(low, start), mean, np.fmax.reduceat(high, start)
 
 
+def _end(trace: Trace) -> str:
+    return f"NaN at iteration {trace.nan_at:,}" if trace.nan_at else f"no NaN in {trace.iterations:,} iterations"
+
+
 def _ends(trace: Trace) -> str:
     if trace.nan_at is None:
         return "Both losses stay finite."
@@ -110,17 +127,28 @@ def _ends(trace: Trace) -> str:
     }[trace.first_broken]
 
 
+def _published(values) -> dict[str, float]:
+    """{learning rate: iteration} of a dict or a pandas Series; None is none."""
+    if values is not None and not hasattr(values, "items"):
+        raise TypeError(f"published must be such as {{'1e-3': 10}}, not {shown(values)}")
+    items = () if values is None else values.items()
+    return {rate: number(f"published[{rate!r}]", value, above=0) for rate, value in items}
+
+
 def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
     """The losses of several runs side by side, each title with its collapse beside the published one: {rate: iteration}."""
-    titles = []
+    titles, traces, published = [], _traces("traces", traces), _published(published)
     for trace in traces:
         rate = rate_text(trace.recipe.lr)
-        titles.append(f"learning rate {rate}\nhere: NaN at iteration {trace.nan_at:,}\npublished: {published[rate]:,.0f}")
+        if rate not in published:
+            raise ValueError(f"published must name each trace's learning rate, and lacks {rate}; it has {', '.join(published)}")
+        titles.append(f"learning rate {rate}\nhere: {_end(trace)}\npublished: {published[rate]:,.0f}")
     alt = "Losses of three runs until they turn NaN. " + "; ".join(title.replace("\n", ", ") for title in titles)
     picture = Picture(alt=alt, width=12, height=3.8)
-    for axes, trace, title in zip(picture.subplots(1, len(traces)), traces, titles):
-        _pair(axes, trace, "loss", None)
-        axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label="NaN")
+    for axes, trace, title in zip(picture.subplots(1, len(traces), squeeze=False)[0], traces, titles):
+        _pair(axes, trace, "loss", trace.iterations)
+        if trace.nan_at:
+            axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label="NaN")
         axes.set(title=title, xlabel="iteration", ylabel="loss (nats)", ylim=(0, None))
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.xaxis.set_major_formatter("{x:,.0f}")
@@ -133,7 +161,10 @@ def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, floa
 
     A run that reached its cap without a NaN is a hollow triangle there.
     """
-    published = published or {}
+    if not isinstance(groups, Mapping) or not groups:
+        raise ValueError(f"groups must be named groups of Traces, such as {{'1e-3': [...]}}, not {shown(groups)}")
+    groups = {name: _traces(f"groups[{name!r}]", traces) for name, traces in groups.items()}
+    published = _published(published)
     counts = ", ".join(f"{name}: {_median_text(traces)}" for name, traces in groups.items())
     picture = Picture(alt=f"Iteration of the collapse of each run, by learning rate. {counts}.", height=0.8 + 0.9 * len(groups))
     axes = picture.subplots()
@@ -145,7 +176,8 @@ def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, floa
         capped = [(trace.iterations, height) for trace, height in zip(traces, heights) if trace.nan_at is None]
         if capped:
             axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=GENERATOR_COLOUR)
-        axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2)
+        if len(capped) < len(traces):
+            axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2)
     for row, name in enumerate(groups):
         if name in published:
             axes.plot(published[name], row, "*", markersize=15, color=DISCRIMINATOR_COLOUR, markeredgecolor="white")
@@ -167,11 +199,15 @@ def _median_text(traces: Sequence[Trace]) -> str:
 
 
 def samples(rows: dict[str, np.ndarray], data: str) -> Picture:
-    """A row of samples a name: {name: (count, dimension)}, as curves (pulses) or small images (digits).
+    """A row of samples a name: {name: (count, 64)}, at most 30 each, as curves (pulses) or small images (digits).
 
     Samples that are NaN are written as such, since there is nothing to draw.
     """
-    unit, full_scale = load(data).unit, load(data).full_scale
+    unit, full_scale = load(one_of("data", data, ("pulses", "digits"))).unit, load(data).full_scale
+    if not isinstance(rows, Mapping) or not rows:
+        raise ValueError(f"rows must be named rows of samples, such as {{'real': ...}}, not {shown(rows)}")
+    rows = {name: array(f"rows[{name!r}]", batch, None, 64) for name, batch in rows.items()}
+    whole("the number of rows", len(rows), 1, 30), whole("the samples of a row", max(map(len, rows.values())), 1, 30)
     columns = max(len(batch) for batch in rows.values())
     broken = [name for name, batch in rows.items() if np.isnan(batch).all()]
     alt = f"Samples in {unit}: {', '.join(rows)}." + (f" All values of {', '.join(broken)} are NaN." if broken else "")
@@ -205,7 +241,13 @@ def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -
     cliff   a logit to mark with a line, such as the one above which float32 has 1 - sigmoid(logit) = 0
     The last batch's draws are dots; the one with the largest logit is circled if it lies above the cliff.
     """
-    dataset, snapshots = load(trace.recipe.data), trace.atlas
+    _traces("trace", [trace])
+    dataset, snapshots, cliff = load(trace.recipe.data), trace.atlas, None if cliff is None else number("cliff", cliff)
+    count = len(snapshots.get("iteration", ()))
+    indices = at if hasattr(at, "__len__") and 0 < len(at) <= 30 else ["none"]
+    if not all(isinstance(index, numbers.Integral) and -count <= index < count for index in indices):
+        have = f"{count} snapshots, {-count} to {count - 1}" if count else "no snapshot"
+        raise ValueError(f"at must list some of the trace's snapshots, at most 30; there are {have}, not {shown(at)}")
     iterations = [int(snapshots["iteration"][index]) for index in at]
     alt = f"What G draws at each latent, and D's logit for it, at iteration {', '.join(f'{i:,}' for i in iterations)}."
     width = 9 if len(at) > 1 else 6
@@ -228,11 +270,12 @@ def atlas(trace: Trace, at: Sequence[int] = (-1,), cliff: float | None = None) -
 
 def draw_atlas(axes, image: np.ndarray, dataset):
     """Draw an atlas (97, dimension) in the data's unit on axes; the colour scale is twice the full scale either way."""
+    image = array("image", image, len(ATLAS_Z), dataset.dimension)
     # Neighbouring latents are blended, since G is continuous in z; neighbouring sample indices are not.
     limit = 2 * dataset.full_scale
     extent = (ATLAS_Z[0], ATLAS_Z[-1], -0.5, dataset.dimension - 0.5)
     return axes.imshow(
-        np.asarray(image, dtype=np.float32).T, cmap=ATLAS_COLOURS, vmin=-limit, vmax=limit, origin="lower", aspect="auto",
+        image.astype(np.float32).T, cmap=ATLAS_COLOURS, vmin=-limit, vmax=limit, origin="lower", aspect="auto",
         extent=extent, interpolation="nearest",
     )  # fmt: skip
 

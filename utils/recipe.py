@@ -1,18 +1,22 @@
 """Recipe: everything that determines a run, except its seed.
 
-Uses the names of the data sets and of the losses, so that a wrong one is refused before any work starts.
+Uses checks, and the names of the data sets and of the losses, so that a wrong one is refused before any work starts.
 """
 
 from __future__ import annotations
 
-import math
-import numbers
 from dataclasses import dataclass, fields
 
+from utils.checks import flag, number, one_of, shown, whole
 from utils.data import DATA_SETS
 from utils.losses import LOSSES, PENALTIES
+from utils.plans import FIXES, RECOMMENDED
 
+__all__ = ["FIXES", "PRIORS", "RECOMMENDED", "Recipe", "number", "rate_text", "whole"]
 
+PRIORS = ("normal", "uniform")
+LARGEST = {"batch": 65_536, "latent": 65_536, "hidden_g": 65_536, "hidden_d": 65_536, "layers": 100}
+MEMORY = 4  # GiB that a run may need
 @dataclass(frozen=True)
 class Recipe:
     """One setting of the GAN; the default is the main recipe of the series, which has none of the fixes.
@@ -75,72 +79,42 @@ class Recipe:
     grain: bool = False
 
     def __post_init__(self):
-        for name in ("lr", "d_rate"):
-            _positive(name, getattr(self, name))
         known = {"data": DATA_SETS, "loss": LOSSES, "prior": PRIORS, "penalty": PENALTIES}
-        for name, names in known.items():
-            if getattr(self, name) not in tuple(names):  # a tuple, so that a list is refused in words too
-                raise ValueError(f"{name} must be one of {', '.join(names)}, not {getattr(self, name)!r}")
-        whole("batch", self.batch, at_least=2)
-        for name in ("latent", "hidden_g", "hidden_d", "layers"):
-            whole(name, getattr(self, name), at_least=1)
+        plain = {name: one_of(name, getattr(self, name), names) for name, names in known.items()}
+        for name in ("lr", "d_rate"):
+            plain[name] = rate(name, getattr(self, name))
+        for name, largest in LARGEST.items():
+            plain[name] = whole(name, getattr(self, name), at_least=2 if name == "batch" else 1, at_most=largest)
         for name in ("warmup", "head_start", "anneal"):
-            whole(name, getattr(self, name), at_least=0)
+            plain[name] = whole(name, getattr(self, name), at_least=0)
         for name in ("normalise", "bounded", "spectral", "alternating", "grain"):
-            if not isinstance(getattr(self, name), bool):
-                raise TypeError(f"{name} must be True or False, not {getattr(self, name)!r}")
+            plain[name] = flag(name, getattr(self, name))
         for name in ("gamma", "noise", "clip"):
-            _positive(name, getattr(self, name), or_zero=True)
+            plain[name] = number(name, getattr(self, name), at_least=0)
+            _in_float32(name, plain[name])
         for name in ("beta1", "beta2", "smoothing", "flips", "ema"):
-            number(name, getattr(self, name))
-            if not 0 <= getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 0 and below 1, not {getattr(self, name)!r}")
+            plain[name] = number(name, getattr(self, name), at_least=0, below=1)
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)  # plain numbers: numpy's would fail at the end, when the run is saved
+        if self.gib > MEMORY:
+            sizes = ", ".join(f"{name}={getattr(self, name)}" for name in LARGEST)
+            raise ValueError(f"a run must need at most {MEMORY} GiB of memory, not the {self.gib:.0f} GiB of {sizes}")
+
+    @property
+    def gib(self) -> float:
+        """About how much memory a run needs: weights, gradients, Adam's two averages; what the layers pass on and back."""
+        dimension, deep = 64, self.layers - 1  # no data set here has more dimensions
+        weights = sum(
+            (inputs + deep * hidden + outputs) * hidden
+            for inputs, hidden, outputs in ((self.latent, self.hidden_g, dimension), (dimension, self.hidden_d, 1))
+        )
+        passed = self.batch * (self.latent + 4 * dimension + 4 * self.layers * (self.hidden_g + self.hidden_d))
+        return 4 * (6 * weights + passed) / 2**30
 
     @property
     def changes(self) -> dict:
         """{field: value} of all that differs from the main recipe."""
         return {field.name: getattr(self, field.name) for field in fields(self) if getattr(self, field.name) != field.default}
-
-
-PRIORS = ("normal", "uniform")
-
-# One change of the recipe each: what the lab's menu offers and what the fix matrix measures.
-FIXES = {
-    "no fix": {},
-    "logits loss": {"loss": "logits"},
-    "BCELoss": {"loss": "bce"},
-    "log(. + 1e-8)": {"loss": "epsilon"},
-    "clamped score": {"loss": "clamp"},
-    "LSGAN": {"loss": "lsgan"},
-    "hinge": {"loss": "hinge"},
-    "WGAN": {"loss": "wgan"},
-    "WGAN-GP": {"loss": "wgan", "penalty": "wgan-gp", "gamma": 10.0},
-    "relativistic": {"loss": "relativistic"},
-    "normalised units": {"normalise": True},
-    "bounded latent": {"prior": "uniform"},
-    "bounded output": {"bounded": True},
-    "R1": {"penalty": "r1"},
-    "R2": {"penalty": "r2"},
-    "R1 and R2": {"penalty": "r1+r2"},
-    "spectral norm": {"spectral": True},
-    "label smoothing": {"smoothing": 0.1},
-    "label flips": {"flips": 0.35},
-    "instance noise": {"noise": 0.1},
-    "gradient clipping": {"clip": 1.0},
-    "slower D": {"d_rate": 0.25},
-    "faster D": {"d_rate": 4.0},
-    "averaged G": {"ema": 0.999},
-    "warm-up": {"warmup": 1000},
-    "alternating updates": {"alternating": True},
-    "beta1 = 0": {"beta1": 0.0},
-    "wider latent": {"latent": 16},
-    "G's own noise": {"grain": True},
-}
-# What the series recommends for pulses, at 1e-3: found by trying. Notebook 06 says how, and what each part is worth.
-RECOMMENDED = {
-    "loss": "relativistic", "penalty": "r1", "gamma": 0.3, "alternating": True, "normalise": True, "latent": 4,
-    "layers": 3, "hidden_g": 64, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000, "grain": True,
-}  # fmt: skip
 
 
 def rate_text(lr: float) -> str:
@@ -149,23 +123,13 @@ def rate_text(lr: float) -> str:
     return f"{float(mantissa):g}e{int(exponent)}"
 
 
-def number(name: str, value) -> None:
-    """TypeError unless value is a real number (a bool is none)."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} must be a number, not {value!r}")
+def rate(name: str, value) -> int | float:
+    """`value` as a plain number that can be a learning rate: finite, above 0 and within what float32 holds."""
+    value = number(name, value, above=0)
+    _in_float32(name, value)
+    return value
 
 
-def whole(name: str, value, at_least: int) -> None:
-    """TypeError unless value is a whole number, ValueError below at_least or from 2**63 on."""
-    if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < at_least:
-        raise ValueError(f"{name} must be at least {at_least}, not {value!r}")
-    if value >= 2**63:
-        raise ValueError(f"{name} must be below 2**63, not {value!r}")
-
-
-def _positive(name: str, value, or_zero: bool = False) -> None:
-    number(name, value)
-    if not (math.isfinite(value) and (value > 0 or (or_zero and value == 0))):
-        raise ValueError(f"{name} must be a finite number {'of at least' if or_zero else 'above'} 0, not {value!r}")
+def _in_float32(name: str, value: int | float) -> None:
+    if value and not 1e-37 <= value <= 1e37:
+        raise ValueError(f"{name} must be between 1e-37 and 1e37, what float32 holds with ease, not {shown(value)}")

@@ -1,27 +1,24 @@
 """Trace: what a run leaves behind, one array a quantity, with its recipe, its seed and where it was made.
 
-Uses numpy and Recipe. A trace is saved as .npz without pickle, so loading a file never runs code.
+Uses numpy, checks and Recipe. A trace is saved as .npz without pickle, so loading a file never runs code; what a file
+says about itself is checked before anything is unpacked.
 """
 
 from __future__ import annotations
 
-import contextlib
-import datetime
-import functools
+import io
 import json
-import os
-import platform
-import subprocess
+import math
 import zipfile
-import zlib
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import numpy as np
-import torch
 
+from utils.checks import file_path, one_of, shown, whole
+from utils.machine import provenance, replacing
 from utils.recipe import Recipe, rate_text
+
+__all__ = ["ATLAS_Z", "GROUPS", "QUANTITIES", "Trace", "provenance", "replacing"]
 
 # The order of a row, as training records it.
 QUANTITIES = (
@@ -36,8 +33,24 @@ QUANTITIES = (
     "fake_max_z",  # the latent of the sample with the largest generated logit (its length, if the latent is wider than 1)
 )
 ATLAS_Z = np.linspace(-6, 6, 97, dtype=np.float32)  # where an atlas of G is drawn
-GROUPS = ("values", "low", "high", "last_batch", "atlas", "watched")  # a Trace's arrays, by the attribute they stand in
 FORMAT = 1
+LARGEST = 2**28  # bytes that a saved trace may unpack to
+WATCHED = 50  # functions that a run may watch
+
+# A Trace's arrays, by the attribute they stand in: kind and shape, in which a name is the same length wherever it stands.
+LAYOUT = {
+    "values": {name: ("float32", ("entries",)) for name in QUANTITIES},
+    **{group: {name: ("float32", ("buckets",)) for name in QUANTITIES} for group in ("low", "high")},
+    "last_batch": {
+        "z": ("float32", ("batch", "latent")), "real_logits": ("float32", ("batch",)), "fake_logits": ("float32", ("batch",)),
+    },
+    "atlas": {
+        "iteration": ("int64", ("snapshots",)), "image": ("float16", ("snapshots", len(ATLAS_Z), "dimension")),
+        "logit": ("float32", ("snapshots", len(ATLAS_Z))),
+    },
+    "watched": {"iteration": ("int64", ("looks",))},  # and float32 (looks,) under the name of each function
+}  # fmt: skip
+GROUPS = tuple(LAYOUT)
 
 
 @dataclass(eq=False)
@@ -53,6 +66,8 @@ class Trace:
                         "logit": (snapshots, 97)}: what G draws, and D's logit for it, at latents ATLAS_Z
     watched             {"iteration": (looks,), name: (looks,)}: what train's `watch` saw before these iterations
     provenance          versions, processor, date, commit
+
+    Raises ValueError or TypeError for arrays that no run leaves behind.
     """
 
     recipe: Recipe
@@ -67,8 +82,28 @@ class Trace:
     provenance: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self):
-        if self.width is None:
-            self.width = np.ones(len(self.values["loss_g"]), dtype=np.int64)
+        if self.width is None and isinstance(self.values, dict):
+            self.width = np.ones(np.shape(self.values.get("loss_g", ()))[:1], dtype=np.int64)
+        self._check()
+
+    def _check(self) -> None:
+        if not isinstance(self.recipe, Recipe):
+            raise TypeError(f"recipe must be a Recipe, not {shown(self.recipe)}")
+        self.seed = whole("seed", self.seed)
+        _check_provenance(self.provenance)
+        for group in ("width", *GROUPS):
+            held = getattr(self, group)
+            arrays = [held] if group == "width" else list(held.values()) if isinstance(held, dict) else [None]
+            if not all(isinstance(array, np.ndarray) for array in arrays):
+                raise TypeError(f"{group} must be {'an array' if group == 'width' else 'a dict of arrays'}, not {shown(held)}")
+        _check_layout(self.recipe, _form(self.width), {g: {n: _form(a) for n, a in getattr(self, g).items()} for g in GROUPS})
+        if (self.width < 1).any() or self.width.sum(dtype=float) >= 2**53:
+            raise ValueError("width must be at least 1 everywhere, and the iterations fewer than 2**53")
+        if len(next(iter(self.low.values()), ())) != (self.width > 1).sum():
+            raise ValueError("low and high must have one entry for each entry of values that stands for several iterations")
+        for group in ("atlas", "watched"):
+            if np.any(np.diff(getattr(self, group).get("iteration", ()), prepend=0) < 1):
+                raise ValueError(f"{group}'s iterations must be at least 1 and rise")
 
     def __getattr__(self, name: str) -> np.ndarray:
         if name in QUANTITIES:
@@ -106,6 +141,7 @@ class Trace:
 
     def envelope(self, quantity: str) -> tuple[np.ndarray, np.ndarray]:
         """(lowest, highest) value of each entry, both (entries,): the value itself where nothing was thinned."""
+        one_of("quantity", quantity, QUANTITIES)
         low, high = self.values[quantity].copy(), self.values[quantity].copy()
         thinned = self.width > 1
         if thinned.any():
@@ -117,7 +153,7 @@ class Trace:
 
         Values keep 12 bits of precision (1 part in 4,000), which halves the file.
         """
-        entries = len(self.width)
+        keep, buckets, entries = whole("keep", keep, at_least=1), whole("buckets", buckets, at_least=1), len(self.width)
         if (self.width > 1).any() or entries <= 2 * keep + buckets:
             return self
         edges = np.unique(np.linspace(keep, entries - keep, buckets + 1).astype(int))[:-1]
@@ -136,49 +172,31 @@ class Trace:
 
     def save(self, path) -> None:
         """Write the trace to `path` (.npz), first to a temporary file that is then renamed, so none is left half written."""
-        path = Path(path)
+        path = file_path("path", path)
+        self._check()
         header = {"format": FORMAT, "recipe": asdict(self.recipe), "seed": self.seed, "provenance": self.provenance}
         arrays = {"header": np.array(json.dumps(header)), "width": self.width}
         for group in GROUPS:
             arrays |= {f"{group}.{name}": array for name, array in getattr(self, group).items()}
+        if (size := sum(array.nbytes + 200 for array in arrays.values())) > LARGEST:
+            raise ValueError(f"a trace of {size:,} bytes is more than the {LARGEST:,} that can be saved: thin() it first")
         with replacing(path) as unfinished, open(unfinished, "wb") as file:
             np.savez_compressed(file, **arrays)
 
     @classmethod
     def load(cls, path) -> Trace:
         """The trace saved at `path`; FileNotFoundError if there is none, ValueError if the file is damaged or no trace."""
-        path = Path(path)
+        path = file_path("path", path)
         if not path.is_file():
             raise FileNotFoundError(f"there is no recorded run at {path}")
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            header = json.loads(str(arrays.pop("header")))
-            if header["format"] != FORMAT:
-                raise ValueError(f"format {header['format']}, this version reads {FORMAT}")
-            groups = {group: {} for group in GROUPS}
-            width = arrays.pop("width")
-            for name, array in arrays.items():
-                group, _, key = name.partition(".")
-                groups[group][key] = array
-            if any(groups["values"][name].shape != width.shape for name in QUANTITIES):
-                raise ValueError("arrays of different length")
-            return cls(Recipe(**header["recipe"]), header["seed"], width=width, provenance=header["provenance"], **groups)
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, KeyError, TypeError, AttributeError, ValueError) as error:
-            # Not numpy's own words: for a foreign file they advise to unpickle it.
-            raise ValueError(f"{path} is not a recorded run, or it is damaged ({type(error).__name__})") from None
-
-
-@contextlib.contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path` to write to; it takes the place of `path` if the block ends well, else it is deleted."""
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        yield unfinished
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
+            with zipfile.ZipFile(path) as file:
+                return cls(**_read(file))
+        except _NewerError as error:
+            raise ValueError(f"{path} {error}") from None
+        except Exception as error:  # a file can be wrong in every way there is
+            reason = error if isinstance(error, (ValueError, TypeError)) else type(error).__name__
+            raise ValueError(f"{path} is not a recorded run, or it is damaged ({reason})") from None
 
 
 def _short(values: np.ndarray) -> np.ndarray:
@@ -189,36 +207,98 @@ def _short(values: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(values), rounded, values)
 
 
-@functools.cache
-def machine() -> dict[str, str]:
-    """What a run was made with: versions, processor, commit ("+" if the files of utils differ from it)."""
-    processor = platform.processor() or platform.machine()
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        names = [line.split(":", 1)[1].strip() for line in cpuinfo.read_text().splitlines() if line.startswith("model name")]
-        processor = names[0] if names else processor
-    return {
-        "torch": torch.__version__,
-        "numpy": np.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.machine()}",
-        "processor": f"{processor}, {os.cpu_count()} cores",
-        "commit": _commit(),
-    }
+# ---- what a trace may hold
 
 
-def provenance() -> dict[str, str]:
-    """machine() and today's date."""
-    return machine() | {"date": datetime.date.today().isoformat()}
+class _NewerError(ValueError):
+    pass
 
 
-def _commit() -> str:
-    folder = Path(__file__).parent
+def _form(array: np.ndarray) -> tuple[np.dtype, tuple[int, ...]]:
+    return array.dtype, array.shape
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", "-C", str(folder), *arguments], capture_output=True, text=True, check=True).stdout.strip()
 
-    try:
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", str(folder)) else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
+def _check_layout(recipe: Recipe, width: tuple, groups: dict[str, dict[str, tuple]]) -> None:
+    """ValueError unless all arrays, each given as (kind, shape), are those that a run of the recipe leaves behind."""
+    lengths = {"batch": recipe.batch} if recipe.grain else {"batch": recipe.batch, "latent": recipe.latent}
+    for group, arrays in {"width": {"width": width}, **groups}.items():
+        layout = {"width": ("int64", ("entries",))} if group == "width" else LAYOUT[group]
+        if group == "watched" and arrays:
+            layout = layout | {name: ("float32", ("looks",)) for name in watch_names(set(arrays) - set(layout))}
+        if set(arrays) != set(layout) and (arrays or group == "values"):
+            raise ValueError(f"{group} must hold {', '.join(layout)}, not {shown(list(arrays))}")
+        for name, (kind, shape) in arrays.items():
+            wanted_kind, wanted = layout[name]
+            wanted = [lengths.get(length, length) for length in wanted]
+            fits = len(wanted) == len(shape) and all(isinstance(w, str) or w == found for w, found in zip(wanted, shape))
+            if kind != wanted_kind or not fits:
+                wanted = ", ".join(str(length) for length in wanted)
+                raise ValueError(f"{group}'s {name} must be {wanted_kind} of shape ({wanted}), not {kind} of shape {shape}")
+            lengths |= zip(layout[name][1], shape)
+
+
+def watch_names(names) -> list[str]:
+    """The names of what a run watches, which are short, printable texts that can stand in a file's table of contents."""
+    names = list(names)
+    if len(names) > WATCHED:
+        raise ValueError(f"watch must hold at most {WATCHED} functions, not {len(names)}")
+    for name in names:
+        if not isinstance(name, str) or not 0 < len(name) <= 60 or not name.isprintable() or set(name) & set('/\\"<>&'):
+            raise ValueError(f"watch's names must be texts of 1 to 60 letters without / \\ \" < > &, not {shown(name)}")
+        if name == "iteration":
+            raise ValueError("watch's names must not be 'iteration', under which the iterations themselves stand")
+    return names
+
+
+def _check_provenance(texts) -> None:
+    if not isinstance(texts, dict):
+        raise TypeError(f"provenance must be a dict of texts, not {shown(texts)}")
+    for text in (*texts, *texts.values()):
+        if not isinstance(text, str) or len(text) > 1000:
+            raise ValueError(f"provenance must be a dict of texts of at most 1,000 letters, not {shown(text)}")
+
+
+def _read(file: zipfile.ZipFile) -> dict:
+    """The arguments of Trace from an opened .npz: every array's kind and shape is checked before any is unpacked."""
+    entries = {entry.filename.removesuffix(".npy"): entry for entry in file.infolist()}
+    if len(entries) != len(file.infolist()) or len(entries) > len(QUANTITIES) * 4 + WATCHED:
+        raise ValueError("too many entries")
+    if sum(entry.file_size for entry in entries.values()) > LARGEST:
+        raise ValueError(f"more than {LARGEST:,} bytes")
+    forms = {name: _form_in(file, entry) for name, entry in entries.items()}
+    kind, shape = forms.pop("header", (np.dtype(int), ()))
+    if kind.kind != "U" or shape != () or kind.itemsize > 400_000:
+        raise ValueError("no header")
+    header = json.loads(str(_unpacked(file, entries.pop("header"))), parse_constant=_no_constant)
+    if set(header) >= {"format"} and whole("format", header["format"], at_least=1) > FORMAT:
+        raise _NewerError(f"was written by a newer version of this project (format {header['format']}, here {FORMAT})")
+    if set(header) != {"format", "recipe", "seed", "provenance"}:
+        raise ValueError("another header")
+    recipe, width, groups = Recipe(**header["recipe"]), forms.pop("width", (None, ())), {group: {} for group in GROUPS}
+    for name, form in forms.items():
+        group, _, key = name.partition(".")
+        groups[one_of("group", group, GROUPS)][key] = form
+    _check_layout(recipe, width, groups)
+    read = {g: {name: _unpacked(file, entries[f"{g}.{name}"]) for name in names} for g, names in groups.items()}
+    return read | {
+        "recipe": recipe, "seed": header["seed"], "provenance": header["provenance"], "width": _unpacked(file, entries["width"])
+    }  # fmt: skip
+
+
+def _form_in(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> tuple[np.dtype, tuple[int, ...]]:
+    with file.open(entry) as start:
+        if np.lib.format.read_magic(start) != (1, 0):
+            raise ValueError("another version of .npy")
+        shape, _, kind = np.lib.format.read_array_header_1_0(start)
+        if kind.hasobject or start.tell() + kind.itemsize * math.prod(shape) != entry.file_size:
+            raise ValueError(f"{entry.filename} has another size than it says")
+    return kind, shape
+
+
+def _unpacked(file: zipfile.ZipFile, entry: zipfile.ZipInfo) -> np.ndarray:
+    # The whole entry, so that zip's own checksum is compared too.
+    return np.lib.format.read_array(io.BytesIO(file.read(entry)), allow_pickle=False)
+
+
+def _no_constant(text: str):
+    raise ValueError(f"{text} is no number of a header")

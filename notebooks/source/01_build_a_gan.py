@@ -20,6 +20,8 @@ from utils.data import pulses
 from utils.plots import DISCRIMINATOR_COLOUR, GENERATOR_COLOUR, Picture
 from utils.training import GAN, Recipe, train
 
+torch.set_num_threads(1)  # as utils does while it trains: two threads may round a sum another way, and below every bit counts
+
 # %% [markdown]
 # ## The data: something an instrument would record
 #
@@ -128,7 +130,7 @@ for _ in range(50):
         optimiser.step()
     score_g = torch.sigmoid(fake_logits).mean()
     score_d = (torch.sigmoid(real_logits).mean() + 1 - score_g) / 2
-    history.append([float(number) for number in (loss_g, loss_d, score_g, score_d)])
+    history.append([number.item() for number in (loss_g, loss_d, score_g, score_d)])
 history = np.array(history, dtype=np.float32)
 
 # %% [markdown]

@@ -9,21 +9,19 @@
 # **Time:** 4 minutes to run, 30 to read. **Prerequisites:** notebook 01.
 
 # %% tags=["setup"]
-import csv
 import time
 
 import numpy as np
+import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from utils import plots
 from utils.hazard import cliffs
-from utils.sweep import DATA, recorded, sweep
+from utils.sweep import published, recorded, sweep
 from utils.training import GAN, Recipe, train
 
-with open(DATA / "published.csv", newline="") as file:
-    rows = [row for row in csv.DictReader(file) if not row["iteration"]]
-published = {(row["learning_rate"], row["quantity"]): float(row["value"]) for row in rows}
+story = published()
+ends = story[story.iteration.isna()].pivot(index="learning_rate", columns="quantity", values="value")
 runs = {rate: recorded(f"pulses_lr{rate}") for rate in ("1e-3", "1e-4", "1e-5")}
 CLIFF = cliffs(torch.float32)[1]
 
@@ -40,18 +38,18 @@ live = {}
 live["1e-3"] = train(Recipe(lr=1e-3), iterations=200, seed=0)
 plots.losses_and_scores(live["1e-3"])
 
-# %%
-def table(rate, measured):
+# %% tags=["hide-input"]
+def beside(rate, measured):
     times = [trace.nan_at for trace in runs[rate] if trace.nan_at]
-    spread = f"{min(times):,} to {max(times):,}, median {np.median(times):,.0f}"
-    return Markdown(
-        f"| learning rate {rate} | this machine, now | recorded ({len(times)} of {len(runs[rate])} collapse) | published |\n"
-        "|---|---|---|---|\n"
-        f"| first NaN (iteration) | {measured} | {spread} | {published[rate, 'nan_at']:,.0f} |"
-    )
+    row = {
+        "this machine, now": measured,
+        f"recorded ({len(times)} of {len(runs[rate])} collapse)": f"{min(times):,} to {max(times):,}, median {np.median(times):,.0f}",
+        "published": f"{ends.nan_at[rate]:,.0f}",
+    }
+    return pd.DataFrame(row, index=["first NaN (iteration)"]).rename_axis(columns=f"learning rate {rate}")
 
 
-table("1e-3", live["1e-3"].nan_at)
+beside("1e-3", live["1e-3"].nan_at)
 
 # %% [markdown]
 # A handful of iterations, as published. Your count may differ from the recorded seed 0: GAN training magnifies the last bit of a rounding error, and
@@ -76,7 +74,7 @@ print("last three losses of the discriminator:", trace.loss_d[-3:])
 gan = GAN(Recipe(lr=1e-3), seed=0)
 z = torch.tensor([[-2.0], [-1.2], [-0.4], [0.4], [1.2], [2.0]])
 
-
+# %% tags=["hide-input"]
 def share_nan(network):
     return torch.cat([weights.flatten() for weights in network]).isnan().float().mean()
 
@@ -111,7 +109,7 @@ live["1e-4"] = train(Recipe(lr=1e-4), iterations=30_000, seed=0, stop=lambda: ti
 plots.losses_and_scores(live["1e-4"])
 
 # %%
-table("1e-4", live["1e-4"].nan_at or f"none by {live['1e-4'].iterations:,} (stopped after 95 s)")
+beside("1e-4", live["1e-4"].nan_at or f"none by {live['1e-4'].iterations:,} (stopped after 95 s)")
 
 # %% [markdown]
 # Far more than ten times later. And look for a warning in the curves: the scores drift apart slowly, the losses stay small. The post's author wrote
@@ -148,7 +146,7 @@ print(f"{first.iterations:,} iterations in 55 s; losses now {first.loss_g[-1]:.2
 plots.losses_and_scores(runs["1e-5"][0])
 
 # %%
-table("1e-5", first.nan_at or f"none by {first.iterations:,} (stopped after 55 s)")
+beside("1e-5", first.nan_at or f"none by {first.iterations:,} (stopped after 55 s)")
 
 # %% [markdown]
 # The picture is the recorded run with seed 0 to its end; bands show the extremes where the curve is thinned. This seed happens to end near the published
@@ -159,7 +157,7 @@ table("1e-5", first.nan_at or f"none by {first.iterations:,} (stopped after 55 s
 # One run per rate, as in the post, cannot tell chance from cause. Here is each recorded run as a dot. **Before you look:** will the three clouds overlap?
 
 # %%
-plots.collapse_times(runs, {rate: published[rate, "nan_at"] for rate in runs})
+plots.collapse_times(runs, ends.nan_at.to_dict())
 
 # %% [markdown]
 # The clouds do not overlap: the learning rate sets the order of magnitude. Within a cloud, luck does the rest, a factor of several. Every recorded run on
@@ -167,12 +165,11 @@ plots.collapse_times(runs, {rate: published[rate, "nan_at"] for rate in runs})
 #
 # Who breaks first? Count over all recorded runs:
 
-# %%
-lines = ["| learning rate | runs | D's loss first | G's loss first | both |", "|---|---|---|---|---|"]
-for rate, traces in runs.items():
-    counts = [sum(trace.first_broken == who for trace in traces) for who in ("D", "G", "both")]
-    lines.append(f"| {rate} | {len(traces)} | " + " | ".join(map(str, counts)) + " |")
-Markdown("\n".join(lines))
+# %% tags=["hide-input"]
+WHO = {"D": "D's loss first", "G": "G's loss first", "both": "both"}
+broken = {rate: [trace.first_broken for trace in traces] for rate, traces in runs.items()}
+counts = {rate: {"runs": len(who)} | {words: who.count(name) for name, words in WHO.items()} for rate, who in broken.items()}
+pd.DataFrame.from_dict(counts, orient="index").rename_axis(columns="learning rate")
 
 # %% [markdown]
 # A live check that does not rest on the recordings: twenty seeds at 1e-3, now.
@@ -188,14 +185,12 @@ print(f"D's loss first in {sum(trace.first_broken == 'D' for trace in twenty)} o
 #
 # The last 1,000 iterations before the NaN at 1e-4, averaged over each recorded run, beside what the published curves settle at.
 
-# %%
-lines = ["| 1e-4, before the NaN | recorded: mean over runs | range | published |", "|---|---|---|---|"]
-for quantity, name in (("score_g", "G score"), ("score_d", "D score"), ("loss_g", "G loss"), ("loss_d", "D loss")):
-    means = [trace.values[quantity][-1001:-1].mean() for trace in runs["1e-4"]]
-    lines.append(
-        f"| {name} | {np.mean(means):.2f} | {min(means):.2f} to {max(means):.2f} | {published['1e-4', 'late_' + quantity]:g} |"
-    )
-Markdown("\n".join(lines))
+# %% tags=["hide-input"]
+QUANTITIES = {"score_g": "G score", "score_d": "D score", "loss_g": "G loss", "loss_d": "D loss"}
+means = pd.DataFrame([{name: trace.values[name][-1001:-1].mean() for name in QUANTITIES} for trace in runs["1e-4"]])
+late = pd.DataFrame({"recorded: mean over runs": means.mean(), "lowest": means.min(), "highest": means.max()})
+late["published"] = ends.loc["1e-4"].filter(like="late_").rename(lambda name: name.removeprefix("late_"))
+late.rename(QUANTITIES).round(2).rename_axis(index=None, columns="1e-4, before the NaN")
 
 # %% [markdown]
 # The losses agree well. On average G's score is lower and D's is higher than published, though the published values lie within the range of our runs. Perhaps
@@ -219,7 +214,7 @@ plots.samples({"real": gan.data.samples[:6].numpy(), "generated": gan.sample(z)[
 
 # %%
 on_digits = {rate: recorded(f"digits_lr{rate}") for rate in runs}
-plots.collapse_times(on_digits, {rate: published[rate, "nan_at"] for rate in runs})
+plots.collapse_times(on_digits, ends.nan_at.to_dict())
 
 # %% [markdown]
 # The digits collapse too. The hollow triangle at 1e-4 is a run that reached its cap of 60,000 iterations without a NaN. With only two runs at 1e-5, whose dots

@@ -13,8 +13,8 @@ import time
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import torch
-from IPython.display import Markdown
 from scipy import stats
 
 from utils import plots
@@ -43,12 +43,10 @@ for logit, score in zip(x, torch.sigmoid(x), strict=True):
 # torch's own sigmoid; nothing in this table is typed in.
 
 # %%
-kinds = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
-lines = ["| kind of number | lowest finite logit | the same, subnormals flushed | highest |", "|---|---|---|---|"]
-for kind in kinds:
-    (low, high), (flushed, _) = cliffs(kind), cliffs(kind, flush=True)
-    lines.append(f"| {str(kind)[6:]} | {low:.2f} | {flushed:.2f} | {high:.2f} |")
-Markdown("\n".join(lines))
+kinds = {str(kind)[6:]: kind for kind in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}
+edges = pd.DataFrame({name: cliffs(kind) for name, kind in kinds.items()}, index=["lowest finite logit", "highest"]).T
+edges["lowest, subnormals flushed"] = [cliffs(kind, flush=True)[0] for kind in kinds.values()]
+edges.round(2).rename_axis(columns="kind of number")
 
 # %% [markdown]
 # The cliff on the positive side is the nearer one for every kind of number, and half precision moves it closer. Double precision moves it away and removes
@@ -93,11 +91,10 @@ gan.iteration -= 1
 # D's loss be large?
 
 # %%
-lines = ["| loss | D's loss | G's loss | push on the loudest fake | weights finite afterwards |", "|---|---|---|---|---|"]
-for name, what in counterfactual(gan, ("matlab", "logits")).items():
-    finite = "yes" if what["finite"] else "no"
-    lines.append(f"| {name} | {what['loss_d']:.3f} | {what['loss_g']:.3f} | {what['push']:.3f} | {finite} |")
-Markdown("\n".join(lines))
+replayed = pd.DataFrame(counterfactual(gan, ("matlab", "logits"))).T.round(3)
+replayed["finite"] = replayed["finite"].map({1.0: "yes", 0.0: "no"})
+replayed.columns = ["D's loss", "G's loss", "push on the loudest fake", "weights finite afterwards"]
+replayed.rename_axis(columns="loss")
 
 # %% [markdown]
 # The same batch, the same weights, the same mathematical function: computed from the logit it is an ordinary number, and the gradient pushes the loud sample
@@ -108,30 +105,35 @@ Markdown("\n".join(lines))
 # At 1e-3 the whole batch was on its way up. At 1e-4 and 1e-5 the losses were calm. Here are all recorded collapses: how many of the 64 generated
 # samples were beyond the cliff, and how rare was the latent of the loudest?
 
-# %%
-def post_mortem(traces):
-    beyond = [int((trace.last_batch["fake_logits"] > CLIFF).sum()) for trace in traces]
-    z = [abs(trace.last_batch["z"][trace.last_batch["fake_logits"].argmax(), 0]) for trace in traces]
-    score = np.median([trace.score_g[-1] for trace in traces])
-    one = sum(count == 1 for count in beyond)
-    return f"{len(traces)} | {one} | {np.median(beyond):.0f} | {min(z):.2f} to {max(z):.2f} | {score:.2f}"
+# %% tags=["hide-input"]
+def found(trace):
+    """What the last batch of a recorded run tells."""
+    logits, z = trace.last_batch["fake_logits"], trace.last_batch["z"][:, 0]
+    return {"nan_at": trace.nan_at, "beyond": (logits > CLIFF).sum(), "z": abs(z[logits.argmax()]), "score": trace.score_g[-1]}
 
 
-lines = ["| rate | collapses | just one sample beyond | median beyond | abs(z) of the loudest | G score, median |", "|---|---|---|---|---|---|"]
-lines += [f"| {rate} | {post_mortem(traces)} |" for rate, traces in runs.items()]
-Markdown("\n".join(lines))
+bodies = pd.DataFrame([{"rate": rate} | found(trace) for rate, traces in runs.items() for trace in traces])
+by_rate = bodies.groupby("rate")
+columns = {
+    "collapses": by_rate.size(),
+    "just one sample beyond": by_rate.beyond.agg(lambda beyond: (beyond == 1).sum()),
+    "median beyond": by_rate.beyond.median().astype(int),
+    "abs(z) of the loudest, least": by_rate.z.min(),
+    "and most": by_rate.z.max(),
+    "G score, median": by_rate.score.median(),
+}
+pd.DataFrame(columns).round(2).rename_axis(index=None, columns="rate")
 
 # %% [markdown]
 # Two different deaths. At 1e-3 it is an explosion: often many samples at once, and G's score is near 1 because D takes nearly every fake for real. At
 # 1e-4 and 1e-5 it is one sample in every recorded run, and its latent is always beyond 3. How many draws does such a latent take?
 
 # %%
-for rate in ("1e-4", "1e-5"):
-    loudest = [trace.last_batch["fake_logits"].argmax() for trace in runs[rate]]
-    z = np.sort([abs(trace.last_batch["z"][k, 0]) for trace, k in zip(runs[rate], loudest, strict=True)])
-    for name, value in (("least", z[0]), ("median", np.median(z)), ("most", z[-1])):
-        draws = 1 / (2 * stats.norm.sf(value))
-        print(f"{rate}: {name:6} extreme |z| = {value:.2f}: one draw in {draws:,.0f}, one batch in {draws / 64:,.0f}")
+extreme = by_rate.z.agg(["min", "median", "max"]).loc[["1e-4", "1e-5"]].set_axis(["least", "median", "most"], axis=1).stack()
+extreme.index = extreme.index.map(": ".join)
+draws = 1 / (2 * stats.norm.sf(extreme))
+columns = {"abs(z) of the loudest": extreme.round(2), "one draw in": draws, "one batch in": draws / 64}
+pd.DataFrame(columns).transform({name: form.format for name, form in zip(columns, ("{:.2f}", "{:,.0f}", "{:,.0f}"))})
 
 # %% [markdown]
 # Live, the recorded seed with the shortest life, so that nobody has to wait (on another processor the same seed has another life). The loop is an ordinary
@@ -166,7 +168,7 @@ plots.atlas(runs["1e-4"][0], at=(-1,), cliff=CLIFF)
 # "NaN seemingly appears suddenly", the post says. The mean loss cannot show it: one sample of 64 at logit 16 moves it by 16/64 = 0.25. The largest logit
 # of the batch can. This is the **gauge**, over the last 2,000 iterations of the recorded run:
 
-# %%
+# %% tags=["hide-input"]
 trace = runs["1e-4"][0]
 picture = plots.Picture(alt="Loss of D, calm, above; largest generated logit, spiking towards the cliff, below.", height=4.5)
 top, bottom = picture.subplots(2, 1, sharex=True)
@@ -199,7 +201,7 @@ print(f"computed: {hazard(gan):.3f}   counted in 4,000 batches: {fatal / 4000:.3
 # %% [markdown]
 # The recorded runs at 1e-4 hold the hazard of every fourth iteration. **Predict:** does it rise steadily, or in bursts?
 
-# %%
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="The hazard comes in bursts; its running sum is a staircase that ends at the collapse.", height=5)
 top, bottom = picture.subplots(2, 1, sharex=True)
 for trace, style in zip(runs["1e-4"][:3], ("-", "--", "-."), strict=True):
@@ -225,6 +227,8 @@ sums = np.sort([summed_hazard(trace)[1][-1] for trace in runs["1e-4"]])
 test = stats.kstest(sums, "expon")
 print(f"{len(sums)} runs: mean summed hazard {sums.mean():.2f} (1 is perfect, standard error {1 / np.sqrt(len(sums)):.2f})")
 print(f"Kolmogorov-Smirnov distance {test.statistic:.2f}, p = {test.pvalue:.2f} (small would speak against the forecast)")
+
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="Share of runs whose summed hazard is below x, close to the exponential distribution.", width=6)
 axes = picture.subplots()
 axes.step(sums, np.arange(1, len(sums) + 1) / len(sums), where="post", label="recorded runs")
@@ -243,26 +247,27 @@ picture
 # half of the cliff. Each run is cut into stretches of 1,000 iterations, counted back from its end. A *hit* is a warning in the last stretch, a *false alarm*
 # a warning in any other.
 
-# %%
+# %% tags=["hide-input"]
 def warnings_of(trace, iteration, level, threshold):
     before = iteration < trace.nan_at
     stretch = (trace.nan_at - 1 - iteration[before]) // 1000  # 0 is the last one
     return np.unique(stretch[level[before] > threshold]), stretch.max()
 
 
-def score(name, cases):
+def score(cases):
     hits = sum(0 in warned for warned, _ in cases)
     false = sum((warned > 0).sum() for warned, _ in cases)
-    return f"| {name} | {hits} | {len(cases) - hits} | {false} of {sum(others for _, others in cases)} |"
+    return hits, len(cases) - hits, f"{false} of {sum(others for _, others in cases)}"
 
 
-lines = ["| warning | hits | misses | false alarms (ordinary stretches) |", "|---|---|---|---|"]
-cases = [warnings_of(trace, trace.watched["iteration"], trace.watched["hazard"], 1e-4) for trace in runs["1e-4"]]
-lines.append(score("1e-4: hazard above 1e-4", cases))
+# %% tags=["hide-input"]
+by_hazard = [warnings_of(trace, trace.watched["iteration"], trace.watched["hazard"], 1e-4) for trace in runs["1e-4"]]
+scores = {"1e-4: hazard above 1e-4": score(by_hazard)}
 for rate in ("1e-4", "1e-5"):
-    cases = [warnings_of(trace, trace.iteration, trace.envelope("fake_max")[1], CLIFF / 2) for trace in runs[rate]]
-    lines.append(score(f"{rate}: gauge above half the cliff", cases))
-Markdown("\n".join(lines))
+    by_gauge = [warnings_of(trace, trace.iteration, trace.envelope("fake_max")[1], CLIFF / 2) for trace in runs[rate]]
+    scores[f"{rate}: gauge above half the cliff"] = score(by_gauge)
+columns = ["hits", "misses", "false alarms (ordinary stretches)"]
+pd.DataFrame.from_dict(scores, orient="index", columns=columns).rename_axis(columns="warning")
 
 # %% [markdown]
 # No last stretch was without a warning, though it may come late in it, and many ordinary stretches have one too: the last column, to be compared with the
@@ -292,11 +297,11 @@ for rate in ("1e-4", "1e-5"):
 # iterations and in *training*, the learning rate times the number of iterations:
 
 # %%
-lines = ["| rate | runs | median NaN at | median training (rate x iterations) | median latents drawn |", "|---|---|---|---|---|"]
-for rate, traces in runs.items():
-    at = np.median([trace.nan_at for trace in traces])
-    lines.append(f"| {rate} | {len(traces)} | {at:,.0f} | {float(rate) * at:.3g} | {64 * at:,.0f} |")
-Markdown("\n".join(lines))
+at = by_rate.nan_at.median()
+columns = {"runs": by_rate.size(), "median NaN at": at.map("{:,.0f}".format)}
+columns["median training (rate x iterations)"] = (at.index.astype(float) * at).map("{:.3g}".format)
+columns["median latents drawn"] = (64 * at).map("{:,.0f}".format)
+pd.DataFrame(columns).rename_axis(index=None, columns="rate")
 
 # %% [markdown]
 # From 1e-4 to 1e-5 the number of draws grows several times, the amount of training changes little (the last row has few runs): the run comes to the same

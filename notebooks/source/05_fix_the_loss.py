@@ -10,8 +10,8 @@
 
 # %% tags=["setup"]
 import numpy as np
+import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from utils import plots
 from utils.autopsy import FlightRecorder, autopsy, cliffs, counterfactual
@@ -23,12 +23,6 @@ from utils.trace import ATLAS_Z
 from utils.training import GAN, Recipe, train
 
 CLIFF = cliffs(torch.float32)[1]
-
-
-def listing(header, lines):
-    """A table: the header's and each line's columns stand between bars."""
-    return Markdown("\n".join([f"| {header} |", "|---" * (header.count("|") + 1) + "|", *(f"| {line} |" for line in lines)]))
-
 
 # %% [markdown]
 # ## One fatal batch, nine losses
@@ -54,12 +48,11 @@ print("in", verdict.line)
 # many does D learn that its loudest fake is a fake?
 
 # %%
-lines = []
-for name, what in counterfactual(gan).items():
-    finite = "yes" if np.isfinite(what["loss_d"]) else "**no**"
-    survive = "yes" if what["finite"] else "**no**"
-    lines.append(f"{name} | {what['loss_d']:.3f} | {what['loss_g']:.3f} | {finite} | {what['push']:.3f} | {survive}")
-listing("loss | D's loss | G's loss | D's loss finite? | push on the loudest fake | weights finite afterwards?", lines)
+replayed = pd.DataFrame(counterfactual(gan)).T.round(3)
+replayed.insert(2, "D's loss finite?", np.where(np.isfinite(replayed.loss_d), "yes", "no"))
+replayed["finite"] = replayed["finite"].map({1.0: "yes", 0.0: "no"})
+words = {"loss_d": "D's loss", "loss_g": "G's loss", "push": "push on the loudest fake", "finite": "weights finite afterwards?"}
+replayed.rename(columns=words).rename_axis(columns="loss")
 
 # %% [markdown]
 # Only the naive loss breaks (its loss is infinite; the gradient of it multiplies 0 by infinity, and that is the NaN), so that every remedy passes the test "no NaN". Now read the *push*: the gradient of D's loss at the logit of the loudest fake, the sample that
@@ -73,7 +66,7 @@ listing("loss | D's loss | G's loss | D's loss finite? | push on the loudest fak
 
 # %%
 SAME = ("matlab", "logits", "bce", "epsilon", "clamp")  # one function on paper, of a score that is a probability
-recorder, lines = FlightRecorder(gan), []
+recorder, later = FlightRecorder(gan), {}
 recorder.capture()
 brink = recorder.random_state()
 for name, loss in LOSSES.items():
@@ -81,11 +74,12 @@ for name, loss in LOSSES.items():
     recorder.set_random_state(brink)
     gan.loss = loss
     trace = train(gan, iterations=150, progress=False)
-    state = "**NaN**" if trace.nan_at else "alive" if alive(gan) else "**dead**"
+    state = "NaN" if trace.nan_at else "alive" if alive(gan) else "dead"
     pulled = "-" if trace.nan_at else f"{(signal(gan) > 1e-6).mean():.0%}"
     score = f"{trace.score_g[-1]:.3f}" if name in SAME else "-"
-    lines.append(f"{name} | {trace.loss_d[-1]:.3f} | {trace.loss_g[-1]:.3f} | {score} | {pulled} | {state}")
-listing("loss | last loss of D | last loss of G | last G score | G's samples with a pull | state", lines)
+    later[name] = [f"{trace.loss_d[-1]:.3f}", f"{trace.loss_g[-1]:.3f}", score, pulled, state]
+columns = ["last loss of D", "last loss of G", "last G score", "G's samples with a pull", "state"]
+pd.DataFrame.from_dict(later, orient="index", columns=columns).rename_axis(columns="loss")
 
 # %% [markdown]
 # A row that says *dead* has ordinary, finite numbers in its loss columns, and no NaN would ever have been reported. They are the three losses whose push was zero in the table before. But look at the G score, the mean probability that D gives a fake of being real (printed for the five losses where D's output means that): only one of them died where the push was zero,
@@ -107,7 +101,7 @@ def gradients(name, x):
 # First the five that are one function on paper. The broad grey line is the gradient on paper, 1/(1 + exp(-x)) for D and that minus 1 for G. D should push a fake down when its
 # logit is high (right half of the left column); G should pull it up when it is low (left half of the right column). **Predict:** where do the black lines leave the grey one?
 
-# %%
+# %% tags=["hide-input"]
 x = torch.linspace(-40, 40, 1601)
 paper = 1 / (1 + np.exp(-x.double().numpy()))
 alt = "Gradient of five losses against the logit: only logits follows the curve on paper everywhere; the others are cut off."
@@ -142,13 +136,14 @@ def cut(slope, right, least=0.5):
     return "none" if len(lost) == 0 else f"{lost.abs().min() * (1 if right else -1):.2f}"
 
 
-wide, lines = torch.linspace(-200, 200, 40_001), []
+wide, limits = torch.linspace(-200, 200, 40_001), {}
 for name in SAME:
     (d, g), zero = gradients(name, wide), torch.zeros(1)
     high = LOSSES[name](zero, zero + 200)[0] - LOSSES[name](zero, zero - 200)[0]  # what the real logit of 0 adds cancels
     low = LOSSES[name](zero, zero - 200)[1]
-    lines.append(f"{name} | {high:.2f} | {cut(d, True)} | {low:.2f} | {cut(g, False)}")
-listing("loss | D's loss of a fake at logit 200 | cut of D | G's loss of a fake at logit -200 | cut of G", lines)
+    limits[name] = [f"{float(high):.2f}", cut(d, True), f"{float(low):.2f}", cut(g, False)]
+columns = ["D's loss of a fake at logit 200", "cut of D", "G's loss of a fake at logit -200", "cut of G"]
+pd.DataFrame.from_dict(limits, orient="index", columns=columns).rename_axis(columns="loss")
 
 # %% [markdown]
 # Remember the finite numbers in the columns of losses: `bce` has its ceiling at 100, `epsilon` at 18.42 = -log(1e-8), `clamp` near 16. You will see them again. Note also that the
@@ -157,7 +152,7 @@ listing("loss | D's loss of a fake at logit 200 | cut of D | G's loss of a fake 
 #
 # Now the other games. Here the slope is not meant to be a sigmoid.
 
-# %%
+# %% tags=["hide-input"]
 alt = "Slopes against the logit: lsgan grows, wgan and one side of hinge are constant, relativistic is a sigmoid."
 picture = plots.Picture(alt=alt, height=3.8)
 styles = {"logits": ("-", 5, "0.8"), "lsgan": ("-", 1.6, "black"), "hinge": ("--", 1.6, "#0072B2")}
@@ -195,6 +190,8 @@ for loss, seed in (("logits", 0), ("bce", 0), ("bce", 1), ("epsilon", 0)):
 
 # %%
 ended = {name: "alive" if alive(gan) else "dead" for name, gan in gans.items()}
+
+# %% tags=["hide-input"]
 alt = f"Losses above, share of G's samples with a pull below. {'; '.join(f'{name}: {end}' for name, end in ended.items())}."
 picture = plots.Picture(alt=alt, width=12, height=5)
 grid = picture.subplots(2, len(traces), sharex=True, sharey="row")
@@ -215,19 +212,20 @@ picture
 # The upper row is all that a training plot shows, and there is no NaN in it; the ticks 18.42 and 100 are the ceilings. A flat line there may even pass for convergence. The lower row
 # says what happened: where it has fallen to zero and stays there, G learns nothing any more. Look how early that is. Here are the last 50 iterations in numbers:
 
-# %%
+# %% tags=["hide-input"]
 def span(values):
     low, high = values[-50:].min(), values[-50:].max()
     return f"exactly {low:.6g}" if low == high else f"{low:.3f} to {high:.3f}"
 
 
-lines = []
+ends = {}
 for name, trace in traces.items():
     pull, score = signal(gans[name]), trace.score_g[-1]
     who = "G gets a gradient" if ended[name] == "alive" else "D calls all fakes real" if score > 0.5 else "D calls all fakes fake"
-    pulls = f"{np.median(pull):.1e} | {pull.max():.1e}"
-    lines.append(f"{name} | {span(trace.loss_d)} | {span(trace.loss_g)} | {score:.3g} | {pulls} | {who}")
-listing("run | D's loss, last 50 | G's loss, last 50 | G score | median pull | strongest pull of 1,000 | state", lines)
+    pulls = [f"{np.median(pull):.1e}", f"{pull.max():.1e}"]
+    ends[name] = [span(trace.loss_d), span(trace.loss_g), f"{score:.3g}", *pulls, who]
+columns = ["D's loss, last 50", "G's loss, last 50", "G score", "median pull", "strongest pull of 1,000", "state"]
+pd.DataFrame.from_dict(ends, orient="index", columns=columns).rename_axis(columns="run")
 
 # %% [markdown]
 # There are two ways to be dead, and the last column says which one a run has found:
@@ -245,46 +243,43 @@ listing("run | D's loss, last 50 | G's loss, last 50 | G score | median pull | s
 # If a fix was run twice with the same rate and seed, the run with the longer cap counts.
 
 # %%
-rates, runs = ("1e-3", "1e-4", "1e-5"), {}
-for row in sorted(table("fixes.csv"), key=lambda row: row["cap"]):
-    if row["group"] in ("bar", "naive") and row["data"] == "pulses" and row["fix"] != "no fix":
-        runs.setdefault((row["fix"], rate_text(row["lr"])), {})[row["seed"]] = row  # the longest cap comes last
-runs = {key: list(by_seed.values()) for key, by_seed in runs.items()}
-for rate in rates:
-    runs["no fix", rate] = [{"nan_at": trace.nan_at, "alive": False} for trace in recorded(f"pulses_lr{rate}")]
-fixes = [fix for fix in FIXES if any((fix, rate) in runs for rate in rates)]
-
-
-def state(row):
-    return "NaN" if row["nan_at"] else "alive" if row["alive"] else "dead"
-
+RATES = ("1e-3", "1e-4", "1e-5")
+runs = table("fixes.csv").query("group in ('bar', 'naive') and data == 'pulses' and fix != 'no fix'")
+runs = runs.sort_values("cap").drop_duplicates(["fix", "lr", "seed"], keep="last")  # the longest cap comes last
+naive = [(rate, trace.seed, trace.nan_at) for rate in RATES for trace in recorded(f"pulses_lr{rate}")]
+naive = pd.DataFrame(naive, columns=["rate", "seed", "nan_at"]).assign(fix="no fix", outcome="NaN")
+runs = pd.concat([naive, runs.assign(rate=runs.lr.map(rate_text))], ignore_index=True)
+runs["state"] = runs.outcome.where(runs.outcome.isin(["NaN", "dead"]), "alive")
+runs["life"] = runs.nan_at.fillna(runs.cap).astype(float)  # a run without a NaN counts with its cap
+cells = dict(list(runs.groupby(["fix", "rate"])))
+fixes = [fix for fix in FIXES if fix in set(runs.fix)]
 
 # %% [markdown]
 # Each mark is one run: a cross where it turned NaN, or, at the cap where the run was stopped, a triangle if it was alive then and a filled square if it was finite and dead. The dotted line is
 # the median life without a fix. **Predict:** which rows have squares?
 
-# %%
+# %% tags=["hide-input"]
 MARKS = {"NaN": ("x", "full", plots.NAN_COLOUR), "dead": ("s", "full", plots.DISCRIMINATOR_COLOUR)}
 MARKS["alive"] = (">", "none", plots.GENERATOR_COLOUR)
 
 
 def strip(axes, rate, rows):
     for height, fix in enumerate(rows):
-        for number, row in enumerate(runs.get((fix, rate), [])):
-            marker, fill, colour = MARKS[state(row)]
-            spread = 0.6 * ((number * 0.618) % 1 - 0.5)  # side by side instead of on top of each other
-            axes.plot(row["nan_at"] or row["cap"], height + spread, marker, fillstyle=fill, color=colour, markersize=5)
-        if (fix, rate) not in runs:
+        if (fix, rate) not in cells:
             axes.text(0.02, height, "not run", transform=axes.get_yaxis_transform(), fontsize=8, color="0.4", va="center")
-        else:
-            axes.text(1.01, height, f"n = {number + 1}", transform=axes.get_yaxis_transform(), fontsize=8, va="center")
-    axes.axvline(np.median([row["nan_at"] for row in runs["no fix", rate]]), color="0.5", linestyle=":")
+            continue
+        for row in cells[fix, rate].itertuples():
+            marker, fill, colour = MARKS[row.state]
+            spread = 0.6 * ((row.seed * 0.618) % 1 - 0.5)  # side by side instead of on top of each other
+            axes.plot(row.life, height + spread, marker, fillstyle=fill, color=colour, markersize=5)
+        axes.text(1.01, height, f"n = {len(cells[fix, rate])}", transform=axes.get_yaxis_transform(), fontsize=8, va="center")
+    axes.axvline(cells["no fix", rate].life.median(), color="0.5", linestyle=":")
     axes.set_yticks(range(len(rows)), rows)
     axes.set(xscale="log", xlabel="iteration", title=f"learning rate {rate}", ylim=(len(rows) - 0.4, -0.6))
     axes.grid(axis="y", color="0.92")
 
 
-# %%
+# %% tags=["hide-input"]
 def legend(axes):
     for name, (marker, fill, colour) in MARKS.items():
         words = {"NaN": "NaN", "dead": "finite and dead at the cap", "alive": "alive at the cap"}[name]
@@ -292,8 +287,8 @@ def legend(axes):
     axes.figure.legend(loc="outside upper right", ncols=3, fontsize=8)
 
 
-counts = {kind: sum(state(row) == kind for fix in fixes for row in runs.get((fix, "1e-3"), [])) for kind in MARKS}
-alt = f"Runs at 1e-3, one row a fix. Ends: {', '.join(f'{count} {kind}' for kind, count in counts.items())}."
+counts = runs[runs.rate == "1e-3"].state.value_counts()
+alt = f"Runs at 1e-3, one row a fix. Ends: {', '.join(f'{counts.get(kind, 0)} {kind}' for kind in MARKS)}."
 picture = plots.Picture(alt=alt, height=1.2 + 0.27 * len(fixes))
 axes = picture.subplots()
 strip(axes, "1e-3", fixes)
@@ -304,8 +299,8 @@ picture
 # At 1e-3 the naive runs are over after a few dozen iterations at most, so that a cap of thousands is a long test. Go down the rows: crosses near the dotted line are fixes that change nothing about
 # this NaN; crosses further right only delay it; squares have traded the NaN for a silent end; rows of triangles came through. At the smaller rates, where a run costs minutes, fewer fixes were run:
 
-# %%
-slow = [fix for fix in fixes if (fix, "1e-4") in runs or (fix, "1e-5") in runs]
+# %% tags=["hide-input"]
+slow = [fix for fix in fixes if (fix, "1e-4") in cells or (fix, "1e-5") in cells]
 alt = f"Runs at 1e-4 and 1e-5, one row a fix: {', '.join(slow)}."
 picture = plots.Picture(alt=alt, width=11, height=1.3 + 0.3 * len(slow))
 for axes, rate in zip(picture.subplots(1, 2, sharey=True), ("1e-4", "1e-5"), strict=True):
@@ -324,20 +319,16 @@ def excluded(clean):
     return f"{1 - 0.05 ** (1 / clean):.0%}" if clean else "-"
 
 
-lines = []
-for rate in rates:
-    mine = runs.get(("logits loss", rate), [])
-    if not mine:
-        lines.append(f"{rate} | not run | | | ")
-        continue
-    cap = max(row["cap"] for row in mine)
-    mine = [row for row in mine if row["cap"] == cap]
-    naive = [row["nan_at"] > cap for row in runs["no fix", rate]]
-    counts = [sum(state(row) == kind for row in mine) for kind in MARKS]
-    bound = excluded(len(mine) if counts[0] == 0 else 0)
-    text = " / ".join(map(str, counts))
-    lines.append(f"{rate} | {len(mine)} to {cap:,} | {text} | {sum(naive)} of {len(naive)} | {bound}")
-listing("rate | runs with logits | NaN / dead / alive | naive runs alive at that cap | excluded: a chance of NaN above", lines)
+rows = {}
+for rate in RATES:
+    mine, naive = cells["logits loss", rate], cells["no fix", rate]
+    cap = mine.cap.max()
+    ends = mine[mine.cap == cap].state.value_counts().reindex(list(MARKS), fill_value=0)
+    survived = f"{(naive.life > cap).sum()} of {len(naive)}"
+    bound = excluded(ends.sum() if ends["NaN"] == 0 else 0)
+    rows[rate] = [f"{ends.sum()} to {cap:,.0f}", " / ".join(ends.astype(str)), survived, bound]
+columns = ["runs with logits", "NaN / dead / alive", "naive runs alive at that cap", "excluded: a chance of NaN above"]
+pd.DataFrame.from_dict(rows, orient="index", columns=columns).rename_axis(columns="rate")
 
 # %% [markdown]
 # The last column is large where runs are few. Runs alone never prove "never". It is the arithmetic that can: softplus is finite at every finite logit, so *this* NaN cannot come back. The
@@ -369,41 +360,38 @@ for word in ("cliff", "cut", "sound"):
 # - no NaN, none dead, and a sound loss: **cures the NaN**; with a cliff or a cut still there: **unproven**, the runs came through and the arithmetic does not say why they must.
 
 # %%
-def typical(rows):
-    return np.exp(np.mean([np.log(row["nan_at"] or row["cap"]) for row in rows]))
+def typical(fix, rate):
+    return np.exp(np.log(cells[fix, rate].life).mean())
 
 
 def judge(fix):
-    mine = {rate: runs[fix, rate] for rate in rates if (fix, rate) in runs}
-    ends = {rate: [state(row) for row in rows] for rate, rows in mine.items()}
-    life = {rate: typical(rows) for rate, rows in mine.items()}
-    naive = {rate: typical(runs["no fix", rate]) for rate in mine}
-    words = {rate: "delays" if life[rate] > 2 * naive[rate] else "no help" for rate in mine if "NaN" in ends[rate]}
-    if words:
-        return ", ".join(f"{word} at {rate}" for rate, word in words.items())
-    dead = ", ".join(rate for rate in mine if "dead" in ends[rate])
+    mine = runs[runs.fix == fix]
+    broke = [rate for rate in RATES if (mine[mine.rate == rate].state == "NaN").any()]
+    dead = [rate for rate in RATES if (mine[mine.rate == rate].state == "dead").any()]
+    if broke:
+        return ", ".join(f"{'delays' if typical(fix, at) > 2 * typical('no fix', at) else 'no help'} at {at}" for at in broke)
     if dead:
-        return f"{'masks' if arithmetic(fix) == 'cut' else 'dead without a cut,'} at {dead}"
-    return "**cures the NaN**" if arithmetic(fix) == "sound" else "unproven"
+        return f"{'masks' if arithmetic(fix) == 'cut' else 'dead without a cut,'} at {', '.join(dead)}"
+    return "cures the NaN" if arithmetic(fix) == "sound" else "unproven"
 
 
-# %%
-def ends(fix, rate):
-    mine = runs.get((fix, rate), [])
-    times = [row["nan_at"] for row in mine if row["nan_at"]]
-    parts = [f"{len(times)} NaN (median {np.median(times):,.0f})"] if times else []
-    for kind in ("dead", "alive"):
-        caps = [row["cap"] for row in mine if state(row) == kind]
-        parts += [f"{len(caps)} {kind} at {' and '.join(f'{cap:,}' for cap in sorted(set(caps)))}"] if caps else []
-    return ", ".join(parts) or "not run"
+# %% tags=["hide-input"]
+def told(mine):
+    """How the runs of one fix at one rate ended, in words."""
+    times = mine.life[mine.state == "NaN"]
+    parts = [f"{len(times)} NaN (median {times.median():,.0f})"] if len(times) else []
+    for kind, caps in mine[mine.state != "NaN"].sort_values("cap").groupby("state", sort=False).cap:
+        parts.append(f"{len(caps)} {kind} at {' and '.join(f'{cap:,.0f}' for cap in caps.unique())}")
+    return ", ".join(parts)
 
 
-lines = []
-for fix in fixes:
-    word = "-" if fix == "no fix" else judge(fix)
-    clean = max((len(runs[fix, rate]) for rate in rates if (fix, rate) in runs and "NaN" not in map(state, runs[fix, rate])), default=0)
-    lines.append(f"{fix} | {' | '.join(ends(fix, rate) for rate in rates)} | {excluded(clean)} | {arithmetic(fix)} | {word}")
-listing("fix | 1e-3 | 1e-4 | 1e-5 | excluded: a chance of NaN above | the loss | verdict", lines)
+# %% tags=["hide-input"]
+verdicts = pd.Series(cells).map(told).unstack().reindex(fixes).fillna("not run")
+clean = runs.groupby(["fix", "rate"]).state.agg(lambda state: len(state) * (state != "NaN").all()).groupby("fix").max()
+verdicts["excluded: a chance of NaN above"] = clean.map(excluded)
+verdicts["the loss"] = [arithmetic(fix) for fix in fixes]
+verdicts["verdict"] = [judge(fix) if fix != "no fix" else "-" for fix in fixes]
+verdicts.rename_axis(index=None, columns="fix")
 
 # %% [markdown]
 # Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate. The bound is that of the rate with the most clean runs: five runs exclude very little, and it is the arithmetic that carries those verdicts. And each fix was run with one strength: notebook 06 shows what R1 does with another.
@@ -416,9 +404,9 @@ listing("fix | 1e-3 | 1e-4 | 1e-5 | excluded: a chance of NaN above | the loss |
 
 # %%
 print(f"largest generated logit of each run (the cliff: {CLIFF:.2f})")
-for (fix, rate), mine in runs.items():
+for (fix, rate), mine in cells.items():
     if fix != "no fix" and judge(fix).startswith(("unproven", "masks")):
-        print(f"{fix:18} {rate}:", ", ".join(f"{row['fake_max']:.1f}" for row in sorted(mine, key=lambda row: row["fake_max"])))
+        print(f"{fix:18} {rate}:", ", ".join(f"{logit:.1f}" for logit in sorted(mine.fake_max)))
 
 # %% [markdown]
 # Of an unproven fix the distance left is all the protection there is. Would a longer run, another seed, another data set keep it? Such a fix may make a better game, and notebook 06 uses some of them, but beside a sound loss, not in its place.
@@ -432,7 +420,7 @@ for (fix, rate), mine in runs.items():
 # How can a logit above 16.64 be harmless? Here is the run with the logits loss from above: at the iteration at which the naive run with the same seed died, at the two that followed, and where
 # the largest logit of the first 100 iterations was drawn.
 
-# %%
+# %% tags=["hide-input"]
 trace = traces["logits, seed 0"]
 loudest = int(np.nanargmax(trace.fake_max[:100]))
 fatal = verdict.iteration - 1  # the atlas holds iterations 1 to 100 and the last
@@ -448,7 +436,7 @@ picture
 #
 # And the discriminators that the four runs have at their end, along the same latent:
 
-# %%
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="D's logit along the latent at the end of four runs, against the cliff and the cuts.", height=4)
 axes = picture.subplots()
 looks = (("-", "black"), ("--", "#009E73"), ("-.", "#CC79A7"), (":", "#56B4E9"))  # runs, so not the colours of G and D
@@ -475,17 +463,20 @@ picture
 # remaining noise as 99 of 100 real ones have), and their distance from real pulses, in units of the distance of two real samples from each other (noise floors). Notebook 06 introduces both; the first line below says from where on a run is called good.
 
 # %%
-print(f"good: at least {PLAUSIBLE:.0%} plausible and at most {FLOORS:g} noise floors away\n")
-lines = []
-for (fix, rate), mine in sorted(runs.items(), key=lambda item: (fixes.index(item[0][0]), item[0][1])):
-    drawn = [row for row in mine if state(row) == "alive"]
-    if drawn:
-        share, away = (np.median([row[what] for row in drawn]) for what in ("plausible", "floors"))
-        score = np.median([row["score_g"] for row in drawn])
-        good = sum(row["outcome"] == "good" for row in drawn)
-        score = f"{score:.2f}" if FIXES[fix].get("loss", "matlab") in SAME else "-"
-        lines.append(f"{fix} | {rate} | {len(drawn)} | {share:.0%} | {away:.1f} | {score} | {good} of {len(drawn)}")
-listing("fix | rate | runs alive | plausible (median) | noise floors (median) | late G score (median) | good", lines)
+print(f"good: at least {PLAUSIBLE:.0%} plausible and at most {FLOORS:g} noise floors away")
+
+# %% tags=["hide-input"]
+drawn = runs[runs.state == "alive"].groupby(["fix", "rate"])
+quality = drawn[["plausible", "floors", "score_g"]].median().reindex(fixes, level="fix")
+is_score = [FIXES[fix].get("loss", "matlab") in SAME for fix, _ in quality.index]  # of the others, D's output is another quantity
+columns = {
+    "runs alive": drawn.size(),
+    "plausible (median)": quality.plausible.map("{:.0%}".format),
+    "noise floors (median)": quality.floors.round(1),
+    "late G score (median)": quality.score_g.map("{:.2f}".format).where(is_score, "-"),
+    "good": drawn.outcome.agg(lambda outcome: f"{(outcome == 'good').sum()} of {len(outcome)}"),
+}
+pd.DataFrame(columns).reindex(quality.index)
 
 # %% [markdown]
 # The last column is the sobering one. (A G score stands where it is a probability. With the other losses D's output is another quantity: that of a relativistic D or of a WGAN critic may be shifted by any number without a change of the game.) Take the row of the logits loss at 1e-3: it cannot turn NaN, and its D still wins the game by a distance, with a G score far below one half. The NaN was the symptom that made somebody

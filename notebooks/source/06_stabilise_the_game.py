@@ -9,14 +9,13 @@
 # **Time:** 1 to 3 minutes to run, 45 to read. **Prerequisites:** notebooks 02, 04 and 05.
 
 # %% tags=["setup"]
-import html
 import time
 from dataclasses import replace
 
 import ipywidgets as widgets
 import numpy as np
+import pandas as pd
 import torch
-from IPython.display import HTML, Markdown
 from scipy.special import expit
 
 from utils import data, plots
@@ -28,6 +27,21 @@ from utils.training import GAN, Recipe, train
 
 fixes = table("fixes.csv")
 CLIFF = cliffs(torch.float32)[1]
+pd.options.display.max_colwidth = None  # the tables below hold sentences
+
+# %% tags=["setup", "hide-input"]
+FORMS = {"plausible": "{:.1%}", "floors, ": "{:.2f}", "floors": "{:.1f}", "G score": "{:.2f}", "largest logit": "{:.1f}", "ms an iteration": "{:.1f}"}
+FORMS |= {"modes": "{:.0f}", "high quality": "{:.1%}", "iterations": "{:,.0f}", "minutes a run": "{:.1f}"}
+
+
+def shown(frame, corner=None):
+    """A table to read: numbers as FORMS has them by the start of their column's name, "-" where there is none."""
+    columns = {}
+    for name, column in frame.items():
+        form = next((form for start, form in FORMS.items() if name.startswith(start)), None)
+        columns[name] = column.map(form.format, na_action="ignore").astype(object).fillna("-") if form else column
+    return pd.DataFrame(columns).rename_axis(index=None, columns=corner)
+
 
 # %% [markdown]
 # ## A game without NaN is not yet a good game
@@ -47,6 +61,8 @@ plots.losses_and_scores(trace)
 # %%
 beyond = trace.iteration[trace.fake_max > CLIFF]
 print(f"largest generated logit {trace.fake_max.max():.1f}; {len(beyond)} of {trace.iterations:,} batches hold one above {CLIFF:.2f}")
+
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="The largest generated logit of each batch over 1,500 iterations, with the cliff at 16.64.", height=2.6)
 axes = picture.subplots()
 axes.plot(trace.iteration, trace.fake_max, color=plots.GENERATOR_COLOUR, linewidth=0.7)
@@ -72,7 +88,7 @@ plots.samples({"real": rough.data.samples[:6].numpy(), "generated": rough.sample
 # left over. `ring_down` tries every frequency f and decay d of a grid; for given f and d the rest is a linear least-squares problem with two unknowns, which the
 # next cell solves once more to draw the fit.
 
-# %%
+# %% tags=["hide-input"]
 def fitted(pulse, frequency, decay):
     t = np.arange(64) / 64
     waves = np.exp(-decay * t)[:, None] * np.stack([np.sin(2 * np.pi * frequency * t), np.cos(2 * np.pi * frequency * t)], 1)
@@ -87,7 +103,7 @@ def draw_fits(axes_row, pulses, title):
         axes.set_title(f"{title}\nf = {f:.1f}, d = {d:.2f}, rest {20 * rest:.0f} mV", fontsize=9)
 
 
-# %%
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="Three real and three generated pulses, each with the ring-down that fits it best.", height=4.2)
 grid = picture.subplots(2, 3, sharex=True, sharey=True)
 for row, pulses, title in zip(grid, (rough.data.samples[:3], rough.sample(z)[0][:3]), ("real", "generated")):
@@ -121,18 +137,9 @@ print(f"{plausible(ring_down(rough.draw(2000))).mean():.1%} of the generated one
 # good as real.
 
 # %%
-def judged(gan):
-    """The two numbers that this notebook judges a generator by, of 2,000 samples."""
-    found = quality(gan)
-    return f"{found['plausible']:.1%} | {found['floors']:.1f}"
-
-
-two_real = pulse_quality(unseen)
 print(f"noise floor {floor():.3f} mV")
-Markdown(
-    "| who draws | plausible | floors |\n|---|---|---|\n"
-    f"| reality | {two_real['plausible']:.1%} | {two_real['floors']:.1f} |\n| the rough game | {judged(rough)} |"
-)
+who = pd.DataFrame({"reality": pulse_quality(unseen), "the rough game": quality(rough)}).T
+shown(who[["plausible", "floors"]], "who draws")
 
 # %% [markdown]
 # From here on a run is **good** if at least 90 % of its pulses are plausible and the crowd is within 3 floors; **poor** if it is neither good nor broken; **dead** if it is
@@ -140,24 +147,21 @@ Markdown(
 #
 # Perhaps the rough game only needs patience? It was recorded for longer, with more seeds and at other rates:
 
-# %% tags=["setup"]
-def median(rows, name):
-    """Median of a column over the rows that have a finite value there."""
-    values = [row[name] for row in rows if row.get(name) is not None and np.isfinite(row[name])]
-    return np.median(values) if values else np.nan
+# %% tags=["setup", "hide-input"]
+def results(rows):
+    """One line a rate: how the runs ended, and the medians of those that can draw."""
+    by_rate = rows.groupby("lr")
+    ended = pd.crosstab(rows.lr, rows.outcome).reindex(columns=["NaN", "dead", "good"], fill_value=0)
+    columns = {"runs": by_rate.size(), "iterations each": by_rate.cap.max(), **ended}
+    columns |= {"plausible, median": by_rate.plausible.median(), "plausible, worst": by_rate.plausible.min()}
+    columns |= {"floors, median": by_rate.floors.median(), "floors, worst": by_rate.floors.max()}
+    columns["largest logit"] = by_rate.fake_max.max()
+    columns["minutes a run"] = (rows.cpu_ms * rows.iterations).groupby(rows.lr).mean() / 60_000
+    return pd.DataFrame(columns).sort_index(ascending=False).rename(rate_text)
 
 
 # %%
-lines = ["| logits loss, rate | runs | iterations each | NaN | good | plausible, median | floors, median | largest logit |", "|" + 8 * "---|"]
-bar = [row for row in fixes if row["group"] == "bar"]
-for lr, cap in sorted({(row["lr"], row["cap"]) for row in bar}, reverse=True):
-    rows = [row for row in bar if (row["lr"], row["cap"]) == (lr, cap)]
-    ended = [row["outcome"] for row in rows]
-    lines.append(
-        f"| {rate_text(lr)} | {len(rows)} | {cap:,} | {ended.count('NaN')} | {ended.count('good')} | {median(rows, 'plausible'):.1%} "
-        f"| {median(rows, 'floors'):.1f} | {max(row['fake_max'] for row in rows):.0f} |"
-    )
-Markdown("\n".join(lines))
+shown(results(fixes[fixes.group == "bar"]), "logits loss, rate")
 
 # %% [markdown]
 # The column "good" is the answer. Patience at 1e-3 makes most single pulses plausible, and leaves the crowd far away: two numbers were worth having. Curing the numerics is necessary, and it is not enough: something is wrong with the game itself. We change one thing at a time.
@@ -171,6 +175,8 @@ Markdown("\n".join(lines))
 # %%
 wide = GAN(Recipe(lr=1e-3, loss="logits", latent=64), seed=0)
 wide_trace = train(wide, iterations=1500)
+
+# %% tags=["hide-input"]
 real = ring_down(unseen[:600])
 one = ring_down(rough.sample(torch.linspace(-2.5, 2.5, 600)[:, None])[0])
 many = ring_down(wide.draw(600))
@@ -203,17 +209,18 @@ print(f"largest generated logit: {trace.fake_max.max():.1f} in raw units, {units
 # And both changes together, beside each alone:
 
 # %%
-def summary(name, gan, trace):
-    calm = trace.score_g[-500:].mean()
-    return f"| {name} | {trace.fake_max.max():.1f} | {calm:.2f} | {judged(gan)} |"
-
-
-lines = ["| logits loss, 1e-3, 1,500 iterations | largest logit | G score, last 500 | plausible | floors |", "|---|---|---|---|---|"]
 both = GAN(Recipe(lr=1e-3, loss="logits", normalise=True, latent=64), seed=0)
 both_trace = train(both, iterations=1500)
-lines += [summary("latent 1, raw units", rough, trace), summary("latent 64, raw units", wide, wide_trace)]
-lines += [summary("latent 1, normalised", units, units_trace), summary("latent 64, normalised", both, both_trace)]
-Markdown("\n".join(lines))
+
+# %% tags=["hide-input"]
+played = {"latent 1, raw units": (rough, trace), "latent 64, raw units": (wide, wide_trace)}
+played |= {"latent 1, normalised": (units, units_trace), "latent 64, normalised": (both, both_trace)}
+rows = {
+    name: {"largest logit": its.fake_max.max(), "G score, last 500": its.score_g[-500:].mean()} | quality(gan)
+    for name, (gan, its) in played.items()
+}
+columns = ["largest logit", "G score, last 500", "plausible", "floors"]
+shown(pd.DataFrame(rows).T[columns], "logits loss, 1e-3, 1,500 iterations")
 
 # %% [markdown]
 # Read the columns one by one. Units tame the logits and bring the score towards 0.5; they do not bring the crowd nearer. The latent moves the floors, since only a wide one can reach the crowd. The two
@@ -246,7 +253,7 @@ def play(gamma, rate, steps, start=(1.0, 1.0)):
 # %% [markdown]
 # **Predict:** starting at (1, 1), where does the pair go without a penalty? And with a small, and a large one?
 
-# %%
+# %% tags=["hide-input"]
 def portrait(axes, gamma, rate, steps=300, start=1.0):
     lines = start * np.linspace(-3.5, 3.5, 15)
     theta, psi = np.meshgrid(lines, lines)
@@ -275,7 +282,7 @@ picture
 #
 # Turn the knobs. (The widget needs a kernel; the figure above is for readers without one.) It starts near the equilibrium, at a tenth of the distance. **Find** the smallest penalty at which the pair still comes closer, for rates of 0.2, 0.4 and 0.8.
 
-# %%
+# %% tags=["hide-input"]
 gamma_slider = widgets.FloatSlider(0.05, min=0, max=2, step=0.01, description="penalty γ", continuous_update=False)
 rate_slider = widgets.FloatSlider(0.2, min=0.05, max=1, step=0.05, description="rate h", continuous_update=False)
 phase = widgets.Image(format="png", layout=widgets.Layout(width="480px"))
@@ -305,7 +312,7 @@ widgets.VBox([widgets.HBox([gamma_slider, rate_slider]), phase])
 # against steps that start so near to 0 that the score stays 1/2:
 
 # %%
-lines = ["| rate h | γ | γ / (h/4) | growth a step, theory | growth a step, measured | in theory it |", "|---|---|---|---|---|---|"]
+lines = []
 for rate in (0.05, 0.2, 0.8):
     for gamma in (0, rate / 4, 0.5):
         matrix_ = np.eye(2) + rate * np.array([[0, 0.5], [-0.5, -gamma]])
@@ -313,8 +320,9 @@ for rate in (0.05, 0.2, 0.8):
         path = play(gamma, rate, 2000, start=(1e-100, 1e-100))
         measured = (np.hypot(*path[-1]) / np.hypot(*path[0])) ** (1 / 2000)
         does = "stays" if abs(theory - 1) < 1e-6 else "leaves" if theory > 1 else "comes closer"
-        lines.append(f"| {rate:g} | {gamma:g} | {gamma / (rate / 4):g} | {theory:.5f} | {measured:.5f} | {does} |")
-Markdown("\n".join(lines))
+        lines.append([f"{rate:g}", f"{gamma:g}", f"{gamma / (rate / 4):g}", f"{theory:.5f}", f"{measured:.5f}", does])
+columns = ["rate h", "γ", "γ / (h/4)", "growth a step, theory", "growth a step, measured", "in theory it"]
+pd.DataFrame(lines, columns=columns).set_index(["rate h", "γ"])
 
 # %% [markdown]
 # Theory and steps agree, but for the last digit where the pair walks on an ellipse and 2,000 steps do not end on a whole turn. Too much is no good either: beyond $h\,(\gamma + \sqrt{\gamma^2 - 1}) = 4$ each step overshoots by more than it corrects.
@@ -326,75 +334,73 @@ Markdown("\n".join(lines))
 #
 # So measure. First each fix alone on the main recipe at 1e-3, with the naive loss wherever the fix does not replace it, five seeds, up to 2,000 iterations. **Predict:** which of them survive, and does any of the survivors draw good pulses?
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 def chosen(group, fix="all", lr="all"):
-    """The lines of the table of that group, fix and rate."""
-    found = [row for row in fixes if row["group"] == group]
-    return [row for row in found if fix in ("all", row["fix"]) and lr in ("all", row["lr"])]
+    """The runs of that group, fix and rate."""
+    found = fixes[fixes.group == group]
+    return found[(found.fix.eq(fix) | (fix == "all")) & (found.lr.eq(lr) | (lr == "all"))]
 
 
 def rates(group):
-    return sorted({row["lr"] for row in chosen(group)}, reverse=True)
+    return sorted(chosen(group).lr.unique(), reverse=True)
 
 
-def rank(group, fix, lrs):
-    """The order of the matrix: more good runs, then fewer NaN and dead, then a nearer crowd, then a longer life."""
-    ended = [row["outcome"] for lr in lrs for row in chosen(group, fix, lr)]
-    nearest = [median(chosen(group, fix, lr), "floors") for lr in lrs]
-    best = np.nanmin(nearest) if np.isfinite(nearest).any() else np.inf
-    life = median(chosen(group, fix, lrs[0]), "nan_at")
-    return -ended.count("good") / len(ended), (ended.count("NaN") + ended.count("dead")) / len(ended), best, -np.nan_to_num(life)
+# %% tags=["hide-input"]
+def ranked(rows):
+    """The fixes in the order of the matrix: more good runs, fewer NaN and dead, a nearer crowd, a longer life, the name."""
+    by_fix = rows.groupby("fix")
+    order = pd.DataFrame({
+        "bad": -rows.outcome.eq("good").groupby(rows.fix).mean(),
+        "lost": rows.outcome.isin(["NaN", "dead"]).groupby(rows.fix).mean(),
+        "far": rows.groupby(["fix", "lr"]).floors.median().groupby("fix").min(),
+        "short": -by_fix.nan_at.median().astype(float).fillna(0),
+    })  # fmt: skip
+    return list(order.sort_index().sort_values(list(order), kind="stable").index)
 
 
-# %% [markdown]
-# (Two cells of drawing follow; skip them.)
-
-# %%
+# %% tags=["hide-input"]
 COLOURS = {"NaN": "#222222", "dead": "#999999", "poor": "#F0C75E", "good": "#009E73"}
 
 
 def paint(axes, x, y, row):
     """One run: a box with the first letter of its outcome, and its distance in floors, or the iteration of its NaN."""
-    ended = row["outcome"]
-    number = {"NaN": f"{row['nan_at'] or 0:,}", "dead": ""}.get(ended, f"{row['floors'] or 0:.1f}")
-    text = f"{ended[0].upper()} {number}"
-    shade = np.clip(6 / row["floors"], 0.15, 1) if ended == "poor" else 1  # the paler, the further from real
-    axes.barh(y, 0.94, height=0.84, left=x, color=COLOURS[ended], alpha=shade)
-    axes.text(x + 0.47, y, text, ha="center", va="center", fontsize=9, color="white" if ended in ("NaN", "good") else "black")
+    number = f" {row.nan_at:,}" if row.outcome == "NaN" else f" {row.floors:.1f}" if row.outcome != "dead" else ""
+    shade = np.clip(6 / row.floors, 0.15, 1) if row.outcome == "poor" else 1  # the paler, the further from real
+    axes.barh(y, 0.94, height=0.84, left=x, color=COLOURS[row.outcome], alpha=shade)
+    colour = "white" if row.outcome in ("NaN", "good") else "black"
+    axes.text(x + 0.47, y, row.outcome[0].upper() + number, ha="center", va="center", fontsize=9, color=colour)
 
 
-def beside(group, fix, lrs):
-    """Quality at the fix's best rate, and what an iteration costs: over "no fix" at the same rate and seed, runs of 1,000 or more."""
-    best = min((chosen(group, fix, lr) for lr in lrs), key=lambda rows: np.nan_to_num(median(rows, "floors"), nan=np.inf))
-    base = {(row["lr"], row["seed"]): row["cpu_ms"] for row in chosen(group, "no fix") if row["iterations"] >= 1000}
-    costs = [row["cpu_ms"] / base[lr, row["seed"]] for lr in lrs for row in chosen(group, fix, lr) if (lr, row["seed"]) in base]
-    share, cost = median(best, "plausible"), np.median(costs) if costs else np.nan
-    return f"{share:5.0%}" if np.isfinite(share) else "", f"{cost:.1f}x" if np.isfinite(cost) else ""
+def beside(rows):
+    """Quality of each fix at its best rate, and what an iteration costs: over "no fix" at the same rate and seed, runs of 1,000 or more."""
+    medians = rows.groupby(["fix", "lr"])[["plausible", "floors"]].median().sort_values("floors").groupby("fix").first()
+    base = rows[(rows.fix == "no fix") & (rows.iterations >= 1000)].set_index(["lr", "seed"]).cpu_ms
+    cost = (rows.set_index(["lr", "seed", "fix"]).cpu_ms / base).groupby("fix").median()
+    return {"plausible": medians.plausible.map("{:5.0%}".format, na_action="ignore"), "cost": cost.map("{:.1f}x".format, na_action="ignore")}
 
 
-# %%
+# %% tags=["hide-input"]
 def matrix(group, title, lrs):
-    outcomes = [row["outcome"] for lr in lrs for row in chosen(group, lr=lr)]
-    names = sorted({row["fix"] for row in chosen(group)}, key=lambda fix: (rank(group, fix, lrs), fix))
-    told = ", ".join(f"{outcomes.count(ended)} {ended}" for ended in COLOURS)
+    rows = chosen(group)[chosen(group).lr.isin(lrs)]
+    names = ranked(rows)
+    told = ", ".join(f"{(rows.outcome == ended).sum()} {ended}" for ended in COLOURS)
     picture = plots.Picture(alt=f"{title}: fixes against learning rates, each run by its outcome. {told}.", height=1.1 + 0.25 * len(names))
     axes, left = picture.subplots(), 0
     for lr in lrs:
-        width = 1 + max(row["seed"] for row in chosen(group, lr=lr))
+        width = 1 + rows[rows.lr == lr].seed.max()
         seeds = "seed 0" if width == 1 else f"seeds 0 to {width - 1}"
         axes.text(left + width / 2, -0.9, f"rate {rate_text(lr)}\n{seeds}", ha="center", fontsize=9)
-        for row in chosen(group, lr=lr):
-            paint(axes, left + row["seed"], names.index(row["fix"]), row)
+        for row in rows[rows.lr == lr].itertuples():
+            paint(axes, left + row.seed, names.index(row.fix), row)
         left += width + 0.3
-    for x, words in ((left, "plausible"), (left + 1.1, "cost")):
-        texts = [beside(group, name, lrs)[words == "cost"] for name in names]
-        axes.text(x, -0.9, words if any(texts) else "")
-        for y, text in enumerate(texts):
-            axes.text(x, y, text, va="center", fontsize=9)
+    for x, (words, texts) in zip((left, left + 1.1), beside(rows).items()):
+        axes.text(x, -0.9, words if texts.notna().any() else "")
+        for name, text in texts.dropna().items():
+            axes.text(x, names.index(name), text, va="center", fontsize=9)
     return framed(picture, names, left + 1.8, f"{title} ({told})")
 
 
-# %%
+# %% tags=["hide-input"]
 def framed(picture, names, width, title):
     axes = picture.axes[0]
     axes.set(xlim=(0, width), ylim=(len(names) - 0.5, -1.5), xticks=[])
@@ -405,6 +411,7 @@ def framed(picture, names, width, title):
     return picture
 
 
+# %%
 matrix("naive", "One change of the main recipe each", [1e-3])
 
 # %% [markdown]
@@ -446,15 +453,9 @@ matrix("cured", "One change each on top of logits, units and a wide latent", rat
 # strength, ours. To see how far luck alone goes, compare the seeds of one fix at one rate:
 
 # %% tags=["setup"]
-def floors(fix, lr):
-    """Of the finite runs, in floors."""
-    return [row["floors"] for row in chosen("cured", fix, lr) if row["outcome"] in ("poor", "good")]
-
-
-names = sorted({row["fix"] for row in chosen("cured")})
-cells = [cell for cell in (floors(fix, lr) for fix in names for lr in rates("cured")) if len(cell) > 1]
-luck = np.array([max(cell) / min(cell) for cell in cells])
-print(f"{len(cells)} times the same fix and rate: its farthest seed over its nearest is {np.median(luck):.2f} in the median, {luck.max():.2f} at most")
+finite = chosen("cured").query("outcome in ('poor', 'good')").groupby(["fix", "lr"]).floors
+luck = (finite.max() / finite.min())[finite.size() > 1]
+print(f"{len(luck)} times the same fix and rate: its farthest seed over its nearest is {luck.median():.2f} in the median, {luck.max():.2f} at most")
 
 # %% [markdown]
 # A difference between two fixes means something if it is clearly larger than that.
@@ -466,9 +467,9 @@ print(f"{len(cells)} times the same fix and rate: its farthest seed over its nea
 # the strength of the penalty stood in no matrix. Everything below is read from the table, so this is what was run:
 
 # %% tags=["setup"]
-recommended = {row["lr"]: recipe_of(row) for row in chosen("recommended")}
+recommended = chosen("recommended").drop_duplicates("lr").set_index("lr", drop=False).apply(recipe_of, axis=1)
 
-# %% tags=["setup"]
+# %% tags=["hide-input"]
 WHY = {
     "loss": "only the difference of a real and a generated logit counts",
     "penalty": "pulls the game inwards, at the real samples",
@@ -487,28 +488,14 @@ WHY = {
 }
 
 # %%
-lines = ["| | here | main recipe | why |", "|---|---|---|---|"]
-for name, value in next(iter(recommended.values())).changes.items():
-    if name != "lr":
-        lines.append(f"| `{name}` | {value} | {getattr(Recipe(), name)} | {WHY.get(name, '')} |")
-Markdown("\n".join(lines))
+parts = {name: [value, getattr(Recipe(), name), WHY.get(name, "")] for name, value in recommended[1e-3].changes.items() if name != "lr"}
+pd.DataFrame.from_dict(parts, orient="index", columns=["here", "main recipe", "why"]).rename_axis(columns="part")
 
 # %% [markdown]
 # The last column gives the reasons for trying, not results. The results:
 
 # %%
-lines = ["| rate | runs | iterations | NaN | dead | good | plausible: median, worst | floors: median, worst | minutes a run |", "|" + 9 * "---|"]
-for lr in rates("recommended"):
-    rows = chosen("recommended", lr=lr)
-    ended = [row["outcome"] for row in rows]
-    finite = [row for row in rows if row["plausible"] is not None] or [{"plausible": np.nan, "floors": np.nan}]
-    lines.append(
-        f"| {rate_text(lr)} | {len(rows)} | {rows[0]['cap']:,} | {ended.count('NaN')} | {ended.count('dead')} | {ended.count('good')} "
-        f"| {median(rows, 'plausible'):.1%}, {min(row['plausible'] for row in finite):.1%} "
-        f"| {median(rows, 'floors'):.2f}, {max(row['floors'] for row in finite):.2f} "
-        f"| {np.mean([row['cpu_ms'] * row['iterations'] for row in rows]) / 60_000:.1f} |"
-    )
-Markdown("\n".join(lines))
+shown(results(chosen("recommended")), "rate")
 
 # %% [markdown]
 # Two questions, and different columns. Is it *stable*? No run turned NaN and none died, over a factor of a hundred in the rate. Is it *good*, by the line we drew before: at least 90 % plausible, at most 3 floors? At 1e-3 it is, in every run; at
@@ -519,28 +506,26 @@ Markdown("\n".join(lines))
 # Two dozen tries do not show that every part is needed. So eleven of them were taken back, one at a time, at 1e-3 and at the same length, five seeds each. (Without normalised units the penalty was rescaled to be the same in millivolts; "without narrow G" has the main recipe's 512.) **Predict:** which part is missed most, and which not
 # at all?
 
-# %%
-def spans(rows):
-    """Lowest and highest plausible share, floors and largest logit of the finite ones of these runs."""
-    found = [[row[name] for row in rows if row[name] is not None] for name in ("plausible", "floors", "fake_max")]
-    return [(min(values), max(values)) if values else (np.nan, np.nan) for values in found]
+# %% tags=["hide-input"]
+WHOLE = "all parts"
+taken = pd.concat([chosen("without"), chosen("recommended", lr=1e-3).assign(fix=WHOLE)]).groupby("fix")
+order = taken.floors.median().sort_values(ascending=False, na_position="first").drop(WHOLE).index
 
 
-def beside_all(span, whole):
-    return "all below" if span[1] < whole[0] else "all above" if span[0] > whole[1] else "overlap"
+def span(column, form):
+    """From the lowest to the highest value of each line's finite runs, and where that lies beside all parts."""
+    low, high = taken[column].min(), taken[column].max()
+    words = low.map(form.format) + " to " + high.map(form.format)
+    beside = np.select([high < low[WHOLE], low > high[WHOLE]], ["all below", "all above"], "overlap")
+    return words, pd.Series(beside, low.index).where(low.index != WHOLE, "")
 
 
-# %%
-whole = spans(chosen("recommended", lr=1e-3))
-lines = ["| | outcomes | plausible | beside all parts | floors | beside all parts | largest logit |", "|" + 7 * "---|"]
-parts = sorted({row["fix"] for row in chosen("without")}, key=lambda fix: -np.nan_to_num(median(chosen("without", fix), "floors"), nan=np.inf))
-for fix, rows in [(fix, chosen("without", fix)) for fix in parts] + [("all parts", chosen("recommended", lr=1e-3))]:
-    ended = ", ".join(f"{sum(row['outcome'] == end for row in rows)} {end}" for end in COLOURS if any(row["outcome"] == end for row in rows))
-    mine = spans(rows)
-    share, away, logit = (f"{low:{form}} to {high:{form}}" for (low, high), form in zip(mine, (".1%", ".2f", ".1f")))
-    beside_share, beside_away = ("" if mine == whole else beside_all(mine[which], whole[which]) for which in (0, 1))
-    lines.append(f"| {fix} | {ended} | {share} | {beside_share} | {away} | {beside_away} | {logit} |")
-Markdown("\n".join(lines))
+# %% tags=["hide-input"]
+columns = {"outcomes": taken.outcome.agg(lambda ends: ", ".join(f"{(ends == end).sum()} {end}" for end in COLOURS if (ends == end).any()))}
+columns["plausible"], columns["beside all parts"] = span("plausible", "{:.1%}")
+columns["floors"], columns["floors beside all parts"] = span("floors", "{:.2f}")
+columns["largest logit"], _ = span("fake_max", "{:.1f}")
+pd.DataFrame(columns).loc[[*order, WHOLE]].rename_axis(index=None)
 
 # %% [markdown]
 # Farthest from real first. "All above" means that each of the five runs has more than each of the ten with all parts; of floors, fewer are better.
@@ -564,7 +549,7 @@ def plausible_share(generator):
 
 
 # %%
-best = min(recommended, key=lambda lr: median(chosen("recommended", lr=lr), "floors"))
+best = chosen("recommended").groupby("lr").floors.median().idxmin()
 recipe, start = recommended[best], time.monotonic()
 train(GAN(recipe), iterations=200, progress=False)  # how fast is this machine?
 length = int(np.clip(200 * 40 / (time.monotonic() - start), 1000, 8000))
@@ -580,18 +565,18 @@ plots.losses_and_scores(trace)
 # measured as well.)
 
 # %%
-recorded = chosen("recommended", lr=best)
-print(f"recorded at this rate: plausible {median(recorded, 'plausible'):.1%}, floors {median(recorded, 'floors'):.1f} (medians)")
-Markdown(f"| who draws | plausible | floors |\n|---|---|---|\n| the rough game | {judged(rough)} |\n| the combination, live | {judged(calm)} |")
+recorded = chosen("recommended", lr=best)[["plausible", "floors"]].median()
+who = pd.DataFrame({"the rough game": quality(rough), "the combination, live": quality(calm), "as recorded, medians": recorded}).T
+shown(who[["plausible", "floors"]], "who draws")
 
 # %%
 plots.samples({"real": calm.data.samples[:6].numpy(), "generated": calm.draw(6).numpy()}, "pulses")
 
 # %% [markdown]
-# The printed line says what the full length brings, the table how far this shorter run has come. And the crowd? Here are the fitted amplitudes, frequencies and decays of 2,000 pulses each: real ones, those of the combination, and those of
+# The last line says what the full length brings, the one above it how far this shorter run has come. And the crowd? Here are the fitted amplitudes, frequencies and decays of 2,000 pulses each: real ones, those of the combination, and those of
 # the rough game.
 
-# %%
+# %% tags=["hide-input"]
 crowds = {"real": unseen, "combination": calm.draw(2000), "rough game": rough.draw(2000)}
 fits = {name: ring_down(pulses) for name, pulses in crowds.items()}
 styles = [("0.5", "-", 2.5), (plots.GENERATOR_COLOUR, "-", 1.3), (plots.DISCRIMINATOR_COLOUR, ":", 1.3)]
@@ -616,7 +601,7 @@ picture
 # spiral: a player that circles the equilibrium is never there, but the mean of its positions is near. On the other hand an average lags behind a player that still improves.
 # **Predict** which effect is the larger one here. During the live run above, every 500th iteration, both have drawn 2,000 pulses from the same latents:
 
-# %%
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="Plausible share along the live run, of the average of G and of the player.", height=2.8)
 axes = picture.subplots()
 for name, style in (("average", "-"), ("player", "--")):
@@ -636,39 +621,49 @@ picture
 #
 # All recorded runs, to be filtered; one line is one fix at one rate. (A widget again; a fixed question follows below it.)
 
-# %%
-def answer(group, fix, lr):
-    columns = ("fix", "rate", "runs", "outcomes", "plausible", "floors", "largest logit", "ms an iteration")
-    found = {(row["fix"], row["lr"]): chosen(group, row["fix"], row["lr"]) for row in chosen(group, fix, lr)}
-    cells = [
-        (name, rate_text(rate), len(rows), "".join(row["outcome"][0].upper() for row in rows), f"{median(rows, 'plausible'):.1%}",
-         f"{median(rows, 'floors'):.1f}", f"{median(rows, 'fake_max'):.1f}", f"{median(rows, 'cpu_ms'):.1f}")
-        for (name, rate), rows in sorted(found.items(), key=lambda item: np.nan_to_num(median(item[1], "floors"), nan=np.inf))
-    ]  # fmt: skip
-    body = "".join("<tr>" + "".join(f"<td>{html.escape(str(cell))}</td>" for cell in line) + "</tr>" for line in cells)
-    return f"<table cellpadding=4><tr>{''.join(f'<th>{column}</th>' for column in columns)}</tr>{body}</table>"
+# %% tags=["hide-input"]
+def answer(group, fix="all", lr="all"):
+    """One line a recipe: how its runs ended, one letter each, and their medians; the nearest crowd first."""
+    runs = chosen(group, fix, lr).groupby(["fix", "data", "lr", "cap"])
+    medians = runs[["plausible", "floors", "modes", "high_quality", "fake_max", "cpu_ms"]].median()
+    medians.columns = ["plausible", "floors", "modes", "high quality", "largest logit", "ms an iteration"]
+    medians.insert(0, "outcomes", runs.outcome.agg(lambda ends: "".join(end[0].upper() for end in ends)))
+    medians = medians.sort_values("floors", kind="stable").reset_index().rename(columns={"lr": "rate", "cap": "iterations"})
+    medians["rate"] = medians.rate.map(rate_text)
+    empty = [name for name in medians if medians[name].isna().all()]
+    return shown(medians.drop(columns=empty if fixes.data[fixes.group == group].nunique() > 1 else ["data", *empty]))
 
 
-# %%
-groups = sorted({row["group"] for row in fixes})
-group_menu = widgets.Dropdown(options=groups, value="cured", description="group")
-fix_menu = widgets.Dropdown(options=["all", *sorted({row["fix"] for row in fixes})], description="fix")
-rate_menu = widgets.Dropdown(options=[("all", "all")] + [(rate_text(lr), lr) for lr in sorted({row["lr"] for row in fixes})], description="rate")
-shown = widgets.HTML()
+# %% tags=["hide-input"]
+ALL = ("all", "all")
+group_menu = widgets.Dropdown(options=sorted(fixes.group.unique()), value="cured", description="group")
+fix_menu = widgets.Dropdown(options=[ALL], description="fix")
+rate_menu = widgets.Dropdown(options=[ALL], description="rate")
+answered = widgets.HTML()
 
 
+def offer(menu, options):
+    """Put what was recorded into a menu, and keep its choice if that is among it."""
+    kept = menu.value
+    if list(menu.options) != [ALL, *options]:
+        menu.options = [ALL, *options]
+        menu.value = kept if kept in dict(options).values() else "all"
+
+
+# %% tags=["hide-input"]
 def refresh(_=None):
-    found = chosen(group_menu.value, fix_menu.value, rate_menu.value)
-    shown.value = answer(group_menu.value, fix_menu.value, rate_menu.value) if found else "No such runs were recorded."
+    offer(fix_menu, [(fix, fix) for fix in sorted(chosen(group_menu.value).fix.unique())])
+    offer(rate_menu, [(rate_text(lr), lr) for lr in sorted(chosen(group_menu.value, fix_menu.value).lr.unique())])
+    answered.value = answer(group_menu.value, fix_menu.value, rate_menu.value).to_html(index=False, border=0)
 
 
 for menu in (group_menu, fix_menu, rate_menu):
     menu.observe(refresh, "value")
 refresh()
-widgets.VBox([widgets.HBox([group_menu, fix_menu, rate_menu]), shown])
+widgets.VBox([widgets.HBox([group_menu, fix_menu, rate_menu]), answered])
 
 # %%
-HTML(answer("cured", "all", 1e-4))
+answer("cured", lr=1e-4).set_index("fix").rename_axis(index=None, columns="fix")
 
 # %% [markdown]
 # The fixed question: all fixes on the cured recipe at 1e-4, the nearest crowd first. (Outcomes: one letter a run.) The order is another one by plausible share: the two columns answer different questions.
@@ -729,11 +724,11 @@ print("it leaves 0, but only as far as a ring: per step r^2 gains h^2 r^2 / 4 an
 # the nearest seed of one fix at one rate (above), and compare medians. Then name two reasons why a fix that this test turns down may still belong into a good combination.
 
 # %% tags=["solution"]
-print(f"luck: a factor of {np.median(luck):.2f}; clearly nearer at every rate:")
-for fix in names:
-    gains = [np.median(floors("no fix", lr)) / np.median(floors(fix, lr) or [np.inf]) for lr in rates("cured")]
-    if min(gains) > np.median(luck):
-        print(f"{fix:20}", ", ".join(f"{rate_text(lr)}: {gain:.1f} times nearer" for lr, gain in zip(rates("cured"), gains)))
+print(f"luck: a factor of {luck.median():.2f}; clearly nearer at every rate:")
+distance = finite.median().unstack()
+gains = distance.loc["no fix"] / distance
+for fix, gain in gains[(gains > luck.median()).all(axis=1)].iterrows():
+    print(f"{fix:20}", ", ".join(f"{rate_text(lr)}: {gain[lr]:.1f} times nearer" for lr in rates("cured")))
 print("(no line, no such fix) A fix may need a partner (R1 without R2), another strength than ours, or more than 3,000 iterations to pay")
 
 # %% [markdown]

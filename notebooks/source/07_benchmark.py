@@ -13,17 +13,19 @@ import time
 from dataclasses import replace
 
 import numpy as np
+import pandas as pd
 import torch
-from IPython.display import Markdown
 
 from utils import data, plots
 from utils.metrics import mode_quality
+from utils.recipe import rate_text
 from utils.sweep import recipe_of, table
 from utils.training import GAN, train
 
 ring, grid = data.load("ring"), data.load("grid")
 fixes = table("fixes.csv")
-rows = [row for row in fixes if row["group"] == "benchmark"]
+rows = fixes[fixes.group == "benchmark"]
+pd.options.display.max_colwidth = None  # a table below holds sentences
 
 # %% [markdown]
 # ## Eight islands, twenty-five islands
@@ -31,7 +33,7 @@ rows = [row for row in fixes if row["group"] == "benchmark"]
 # So far we have judged pulses with metrics of our own making. Nobody else has pulses, so nobody can compare. GAN papers of the years after 2016 shared two toy data sets: eight narrow Gaussians on
 # a circle, and twenty-five on a grid. They show one disease, **mode collapse**: a generator that draws a few islands well and has forgotten the others.
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 ANGLE = np.linspace(0, 2 * np.pi, 100)
 
 
@@ -53,7 +55,7 @@ def zoom(axes, samples, dataset, mode, colour="0.55", title=""):
     axes.set(xlim=(x - 1.6 * reach, x + 1.6 * reach), ylim=(y - 1.6 * reach, y + 1.6 * reach))
 
 
-# %%
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="Ring of 8 and grid of 25 Gaussians; one island of each enlarged, with its circle of 3 sd.", width=10, height=2.9)
 panels = picture.subplots(1, 4)
 for pair, dataset in zip((panels[:2], panels[2:]), (ring, grid)):
@@ -89,7 +91,7 @@ for dataset in (ring, grid):
 #
 # Two papers, both with tables over data sets of these names and with this score. These are the lines we compare with, not all that the papers have (means of 5 and of 10 trials; standard errors as far as the paper gives them):
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 COLUMNS = ("ring: modes of 8", "ring: high quality, %", "grid: modes of 25", "grid: high quality, %")
 UNKNOWN = float("nan")
 # protocol, method, then (mean, standard error) in the order of COLUMNS
@@ -105,18 +107,19 @@ PUBLISHED = [
 ]
 
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
+def told(mean, error):
+    return "not recorded" if np.isnan(mean) else f"{mean:.4g}" + ("" if np.isnan(error) else f" ± {error:.2g}")
+
+
 def score_table(lines):
-    """Markdown: one line a method, its mean and standard error under each of COLUMNS."""
-    texts = ["| protocol | method | " + " | ".join(COLUMNS) + " |", "|" + 6 * "---|"]
-    for protocol, method, *scores in lines:
-        cells = ["not recorded" if np.isnan(mean) else f"{mean:.4g}" + ("" if np.isnan(error) else f" ± {error:.2g}") for mean, error in scores]
-        texts.append(f"| {protocol} | {method} | {' | '.join(cells)} |")
-    return "\n".join(texts)
+    """One line a method, its mean and standard error under each of COLUMNS."""
+    cells = [(protocol, method, *(told(*score) for score in scores)) for protocol, method, *scores in lines]
+    return pd.DataFrame(cells, columns=["protocol", "method", *COLUMNS]).set_index(["protocol", "method"])
 
 
 # %%
-Markdown(score_table(PUBLISHED))
+score_table(PUBLISHED)
 
 # %% [markdown]
 # Sources: VEEGAN's table, arXiv 1705.07761; PacGAN's table, arXiv 1712.04086.
@@ -133,38 +136,34 @@ Markdown(score_table(PUBLISHED))
 # not the same is a **deviation** and has to be named:
 
 # %% tags=["setup"]
-def trials(fix, name):
-    """The recorded trials of that fix on that data set, by seed."""
-    return sorted((row for row in rows if (row["fix"], row["data"]) == (fix, name)), key=lambda row: row["seed"])
+recommended = recipe_of(rows[(rows.fix == "recommended") & (rows.data == "ring")].iloc[0])
+trials = rows.groupby(["fix", "data"])
+METHODS, LENGTH = ["plain GAN", "recommended"], rows.groupby("data").cap.max()[["ring", "grid"]]
 
-
-recommended = replace(recipe_of(next(row for row in rows if row["fix"] == "recommended")), data="ring")
-LENGTH = {name: max((row["cap"] for row in trials("recommended", name)), default=0) for name in ("ring", "grid")}
-
-# %%
-r, counts = recommended, " and ".join(str(len(trials("recommended", name))) for name in LENGTH)
-seen = " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH.values())
+# %% tags=["hide-input"]
+r, counts = recommended, " and ".join(str(trials.size()["recommended", name]) for name in LENGTH.index)
+seen = " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH)
 protocol = [
-    ("**data**", "100,000 samples; ring sd 0.01, grid sd 0.05", "the same, but one fixed draw for all trials"),
+    ("data *", "100,000 samples; ring sd 0.01, grid sd 0.05", "the same, but one fixed draw for all trials"),
     ("score", "2,500 samples, circles of 3 sd", "the same"),
     ("trials", "10", f"{counts} (ring and grid); seed 0, on which we searched, is among them"),
     ("latent", "2 normal numbers", f"{r.latent} normal numbers"),
-    ("**generator**", "4 x 400, batch normalisation, ReLU", f"{r.layers} x {r.hidden_g}, no normalisation layer, ReLU"),
-    ("**discriminator**", "3 x 200, maxout of 5", f"{r.layers} x {r.hidden_d}, LeakyReLU"),
-    ("**units**", "as they are", "G times, D divided by the full scale (1 and 4)"),
-    ("**loss**", "GAN", f"{r.loss}, penalty {r.penalty} with gamma {r.gamma:g} in normalised units ({r.gamma:g} and {16 * r.gamma:g} in the data's)"),
-    ("**updates**", "simultaneous", "alternating" if r.alternating else "simultaneous"),
-    ("**Adam**", "rate 1e-4, betas 0.8 and 0.999", f"rate {r.lr:g}, betas {r.beta1:g} and {r.beta2:g}, cosine annealing in the second half"),
-    ("**samples drawn by**", "G", f"the running average of G (decay {r.ema:g})"),
-    ("**initial weights**", "normal, sd 0.02", "PyTorch's default"),
-    ("**batch**", "100", f"{r.batch}"),
-    ("**iterations**", "400,000", " and ".join(f"{cap:,}" for cap in LENGTH.values())),
-    ("**real samples seen**", "40 million", f"{seen} million"),
+    ("generator *", "4 x 400, batch normalisation, ReLU", f"{r.layers} x {r.hidden_g}, no normalisation layer, ReLU"),
+    ("discriminator *", "3 x 200, maxout of 5", f"{r.layers} x {r.hidden_d}, LeakyReLU"),
+    ("units *", "as they are", "G times, D divided by the full scale (1 and 4)"),
+    ("loss *", "GAN", f"{r.loss}, penalty {r.penalty} with gamma {r.gamma:g} in normalised units ({r.gamma:g} and {16 * r.gamma:g} in the data's)"),
+    ("updates *", "simultaneous", "alternating" if r.alternating else "simultaneous"),
+    ("Adam *", "rate 1e-4, betas 0.8 and 0.999", f"rate {r.lr:g}, betas {r.beta1:g} and {r.beta2:g}, cosine annealing in the second half"),
+    ("samples drawn by *", "G", f"the running average of G (decay {r.ema:g})"),
+    ("initial weights *", "normal, sd 0.02", "PyTorch's default"),
+    ("batch *", "100", f"{r.batch}"),
+    ("iterations *", "400,000", " and ".join(f"{cap:,}" for cap in LENGTH)),
+    ("real samples seen *", "40 million", f"{seen} million"),
 ]
-Markdown("\n".join(["| | PacGAN's protocol, its row GAN | ours, recommended |", "|---|---|---|"] + ["| " + " | ".join(line) + " |" for line in protocol]))
+pd.DataFrame([both for _, *both in protocol], [what for what, *_ in protocol], ["PacGAN's protocol, its row GAN", "ours, recommended"])
 
 # %% [markdown]
-# Bold: a deviation. With that many, beating a row of the table would not show that our *method* is better than that row's; it may be the networks, the optimiser, the units. One more deviation stands in no table: the settings of our recipe were
+# A star: a deviation. With that many, beating a row of the table would not show that our *method* is better than that row's; it may be the networks, the optimiser, the units. One more deviation stands in no table: the settings of our recipe were
 # searched for on these two data sets with this score, on seed 0. The authors tuned theirs too, and neither side can say how much.
 #
 # Therefore the control that counts most is our own: a **plain GAN** with the same networks, units, rate, annealing, batch and length, and without what the recommendation changed in the *game*: logits loss, simultaneous
@@ -173,42 +172,28 @@ Markdown("\n".join(["| | PacGAN's protocol, its row GAN | ours, recommended |", 
 # ## The recorded trials
 
 # %% tags=["setup"]
-def counted(value):
-    return value if value is not None and np.isfinite(value) else 0.0
+counted = rows.fillna({"modes": 0, "high_quality": 0}).groupby(["fix", "data"])  # a trial that ended in NaN captured nothing
+means, errors = (getattr(counted[["modes", "high_quality"]], what)() for what in ("mean", "sem"))
 
-
-def values(fix, name, column):
-    """That column of each trial; a trial that ended in NaN captured nothing, and counts as 0."""
-    return np.array([counted(row[column]) for row in trials(fix, name)])
-
-
-def mean_error(numbers):
-    """(mean, standard error of the mean); NaN where there are too few numbers."""
-    n = len(numbers)
-    return np.mean(numbers) if n else UNKNOWN, np.std(numbers, ddof=1) / np.sqrt(n) if n > 1 else UNKNOWN
-
-
+# %% tags=["setup", "hide-input"]
 def scored(fix):
-    counts = "/".join(str(len(trials(fix, name))) for name in LENGTH)
-    cells = [mean_error(scale * values(fix, name, column)) for name in LENGTH for column, scale in (("modes", 1), ("high_quality", 100))]
-    return "here", f"{fix} ({counts} trials)", *cells
+    cells = [(name, column, scale) for name in LENGTH.index for column, scale in (("modes", 1), ("high_quality", 100))]
+    scores = [(scale * means.loc[(fix, name), column], scale * errors.loc[(fix, name), column]) for name, column, scale in cells]
+    return "here", f"{fix} ({'/'.join(str(trials.size()[fix, name]) for name in LENGTH.index)} trials)", *scores
 
 
-# %% tags=["setup"]
-METHODS = [fix for fix in ("plain GAN", "recommended") if any(row["fix"] == fix for row in rows)]
 OURS = [scored(fix) for fix in METHODS]
 FLAWLESS = 100 * (1 - np.exp(-4.5)), UNKNOWN
 BEST = ("", "perfect samples", (8, UNKNOWN), FLAWLESS, (25, UNKNOWN), FLAWLESS)
 
 # %%
-print("recorded:", "; ".join(f"{fix} on the {name} {len(trials(fix, name))}" for fix in ("plain GAN", "recommended") for name in LENGTH))
-Markdown(score_table([*PUBLISHED, *OURS, BEST]))
+score_table([*PUBLISHED, *OURS, BEST])
 
 # %% [markdown]
 # Mean ± standard error over as many trials as the line names (ring/grid); a trial that ends in NaN would count as 0 modes and 0 %. "± 0" says that all trials agreed, not that the next one must (exercise 3). The same as a picture; the quality axes show
 # what is missing from 100 %, on a logarithmic scale, and the dashed line is what perfect samples score.
 
-# %%
+# %% tags=["hide-input"]
 def scale(axes, column):
     """The axis of a panel, and the dashed line of perfect samples."""
     perfect = BEST[2 + column][0]
@@ -220,7 +205,7 @@ def scale(axes, column):
         axes.set(xlim=(-0.25 * perfect, 1.06 * perfect), xticks=range(0, int(perfect) + 1, 2 if perfect < 10 else 5))
 
 
-# %%
+# %% tags=["hide-input"]
 def beside(lines):
     picture = plots.Picture(alt=f"Modes and high quality of {len(lines)} methods on ring and grid, with standard errors.", width=11, height=4.6)
     names = [f"{protocol}: {method}" for protocol, method, *_ in lines]
@@ -256,16 +241,16 @@ for column, title in enumerate(COLUMNS):
 # A line that is ahead in one number may be far behind in the other; look it up above before you call it better. A mean can also hide the worst trial, and a score without its price is half a result:
 
 # %%
-lines = ["| method | data | trials | NaN | all modes captured | modes, worst | high quality, worst | reverse KL, mean of the finite | minutes a trial |", "|" + 9 * "---|"]
-for fix, name in [(fix, name) for fix in METHODS for name in LENGTH if trials(fix, name)]:
-    chosen, modes = trials(fix, name), values(fix, name, "modes")
-    minutes = np.mean([row["cpu_ms"] * row["iterations"] for row in chosen]) / 60_000
-    divergences = [row["reverse_kl"] for row in chosen if row["outcome"] != "NaN"] or [UNKNOWN]
-    lines.append(
-        f"| {fix} | {name} | {len(chosen)} | {sum(row['outcome'] == 'NaN' for row in chosen)} | {np.sum(modes == len(data.load(name).centres))} "
-        f"| {modes.min():.0f} | {values(fix, name, 'high_quality').min():.1%} | {np.mean(divergences):.4f} | {minutes:.1f} |"
-    )
-Markdown("\n".join(lines))
+columns = {
+    "trials": trials.size(),
+    "NaN": trials.outcome.agg(lambda outcome: (outcome == "NaN").sum()),
+    "all modes captured": counted.apply(lambda its: (its.modes == len(data.load(its.name[1]).centres)).sum()),
+    "modes, worst": counted.modes.min().astype(int),
+    "high quality, worst": counted.high_quality.min().map("{:.1%}".format),
+    "reverse KL, mean of the finite": trials.reverse_kl.mean().round(4),
+    "minutes a trial": trials.apply(lambda its: (its.cpu_ms * its.iterations).mean() / 60_000).round(1),
+}
+pd.DataFrame(columns).rename_axis(["method", "data"])
 
 # %% [markdown]
 # Minutes of one processor core, as measured while recording on a shared machine: an order of magnitude, and a reminder that a penalty costs time: equal length is not equal cost.
@@ -280,34 +265,28 @@ Markdown("\n".join(lines))
 # are small (2 x 256), its run short (20,000 iterations, batch 256, Adam 2e-4 with betas 0 and 0.99, penalties with gamma 1). We have its settings and its three results at second hand and could not check them; the grid is taken to be PacGAN's. So read the quoted lines with
 # more caution than those above. **Predict:** a latent with 62 numbers too many: easier, or harder?
 
-# %% tags=["setup"]
-draft = [row for row in fixes if row["group"] == "draft"]
+# %% tags=["setup", "hide-input"]
+draft = fixes[fixes.group == "draft"].fillna({"modes": 0, "high_quality": 0}).groupby("fix")
 QUOTED = [("GAN", 21, 0.06), ("GAN+R1+R2", 25, 0.10), ("relativistic+R1+R2", 25, 0.09)]
 GAMES = ["GAN", "relativistic+R1+R2", "at the draft's rate", "at the draft's rate, latent of 2"]
 GAMES += ["recommended, no head start", "recommended, no head start, D as fast", "recommended"]
 
 
-def played(fix):
-    """Our recorded trials of that game, by seed."""
-    return sorted((row for row in draft if row["fix"] == fix), key=lambda row: row["seed"])
-
-
 def draft_line(fix):
-    """Rates, modes and on-mode fraction of our recorded trials of that game."""
-    found = played(fix)
-    recipe, share = recipe_of(found[0]), np.array([counted(row["high_quality"]) for row in found])
-    error = f" ± {share.std(ddof=1) / np.sqrt(len(share)):.3f}" if len(share) > 1 else ""
-    modes = min(counted(row["modes"]) for row in found)
-    rates = f"{recipe.lr:g}, {recipe.lr * recipe.d_rate:g}"
-    return f"| here: {fix} | {len(found)} | {recipe.latent} | {rates} | {modes:.0f} | {share.mean():.3f}{error} | {share.min():.3f} | {np.sum(share < 0.5)} |"
+    """Trials, latent, rates, modes and on-mode fraction of our recorded trials of that game."""
+    found, share = draft.get_group(fix), draft.get_group(fix).high_quality
+    recipe, error = recipe_of(found.iloc[0]), f" ± {share.sem():.3f}" if len(share) > 1 else ""
+    rates = f"{rate_text(recipe.lr)}, {rate_text(recipe.lr * recipe.d_rate)}"
+    return len(found), recipe.latent, rates, int(found.modes.min()), f"{share.mean():.3f}{error}", f"{share.min():.3f}", (share < 0.5).sum()
 
 
-# %%
-lines = ["| | trials | latent | rates of G, D | modes (here: in the worst trial) | on-mode fraction, mean | worst trial | trials below 0.5 |", "|" + 8 * "---|"]
-lines += [f"| quoted: {name} | | 64 | 2e-4, 2e-4 | {modes} | {share:.2f} | | |" for name, modes, share in QUOTED]
-lines += [draft_line(fix) for fix in GAMES if played(fix)]
+# %% tags=["hide-input"]
 noise = len(grid.centres) * np.pi * (3 * grid.sd) ** 2 / 10**2
-Markdown("\n".join([*lines, f"| by arithmetic: uniform noise on a square of side 10 | | | | 25 | {noise:.3f} | | |"]))
+lines = {f"quoted: {name}": ("", 64, "2e-4, 2e-4", modes, f"{share:.2f}", "", "") for name, modes, share in QUOTED}
+lines |= {f"here: {fix}": draft_line(fix) for fix in GAMES}
+lines["by arithmetic: uniform noise on a square of side 10"] = ("", "", "", 25, f"{noise:.3f}", "", "")
+columns = ["trials", "latent", "rates of G, D", "modes (here: in the worst trial)", "on-mode fraction, mean", "worst trial", "trials below 0.5"]
+pd.DataFrame.from_dict(lines, orient="index", columns=columns)
 
 # %% [markdown]
 # In the draft's three games as quoted, and in the two of them that we ran, about nine samples in ten are off the islands (the last line is what pure noise would have). Our other lines keep its networks, batch, length, betas and number of samples. They deviate in the game (relativistic, R1 alone and weaker, normalised units, alternating), in
@@ -317,8 +296,8 @@ Markdown("\n".join([*lines, f"| by arithmetic: uniform noise on a square of side
 
 # %%
 for fix in GAMES[-3:]:
-    trials_told = (f"{counted(row['high_quality']):.2f} ({counted(row['modes']):.0f})" for row in played(fix))
-    print(f"{fix}, on-mode fraction (modes):", ", ".join(trials_told))
+    each = draft.get_group(fix).sort_values("seed").itertuples()
+    print(f"{fix}, on-mode fraction (modes):", ", ".join(f"{one.high_quality:.2f} ({one.modes:.0f})" for one in each))
 
 # %% [markdown]
 # The search was about a dozen tries with seed 0, and ended in the line "no head start". It did as well with seeds 1 to 4. The next three trials failed: one ended on a single island, the other two with all 25 modes, but most of their samples beside them. So the recording was
@@ -334,7 +313,7 @@ for fix in GAMES[-3:]:
 # The recorded trials take minutes each. Here is a shorter one: the recommended recipe on the ring with half the batch, an average over some 100 iterations instead of 1,000, and at most 3,000 iterations, or as many as your machine makes in 40 s, annealed over that length.
 # **Predict:** which comes first, all eight modes, or high quality?
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 def live(recipe, longest=3000, seconds=40):
     """Train within about that time; [(iteration, 2,500 samples)] at four moments, and the GAN."""
     start = time.monotonic()
@@ -349,7 +328,7 @@ def live(recipe, longest=3000, seconds=40):
     return seen, gan
 
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 def filmstrip(seen, title):
     found = [mode_quality(samples, ring) for _, samples in seen]
     alt = f"Samples of the {title} on the ring at iterations {', '.join(str(iteration) for iteration, _ in seen)}."
@@ -374,25 +353,27 @@ plain = replace(short, loss="logits", penalty="none", alternating=False, beta1=0
 seen, unstable = live(plain, longest=stable.iteration)
 filmstrip(seen, "plain GAN")
 
-# %%
-def compared(fix, gan):
-    now, full = mode_quality(gan.draw(2500), ring), [mean_error(values(fix, "ring", column)) for column in ("modes", "high_quality")]
-    text = f"{full[0][0]:.2f}, {full[1][0]:.1%}" if trials(fix, "ring") else "not recorded"
-    return f"| {fix} | {now['modes']:.0f}, {now['high_quality']:.1%} ({gan.iteration:,}) | {text} ({len(trials(fix, 'ring'))} trials of {LENGTH['ring']:,}) |"
-
-
-lines = ["| ring: modes, high quality | live, one trial (iterations) | recorded: full length and batch, mean |", "|---|---|---|"]
-Markdown("\n".join([*lines, compared("plain GAN", unstable), compared("recommended", stable)]))
+# %% tags=["hide-input"]
+now = pd.DataFrame({"plain GAN": mode_quality(unstable.draw(2500), ring), "recommended": mode_quality(stable.draw(2500), ring)}).T
+full, count, length = means.xs("ring", level="data"), trials.size()["recommended", "ring"], LENGTH["ring"]
+columns = {
+    "iterations, live": pd.Series({"plain GAN": unstable.iteration, "recommended": stable.iteration}),
+    "modes, live": now.modes.astype(int),
+    f"modes, recorded: mean of {count} of {length:,}": full.modes.round(2),
+    "high quality, live": now.high_quality.map("{:.1%}".format),
+    "high quality, recorded": full.high_quality.map("{:.1%}".format),
+}
+pd.DataFrame(columns).rename_axis(index=None, columns="ring")
 
 # %% [markdown]
-# One live trial of one seed is an illustration, and the recorded column is the measurement. So short a run, and of a smaller batch, can end anywhere: compare the two columns. In the pictures, look at what lies *outside* the circles: threads from island to island are the bridges; a cloud or a clump elsewhere
+# One live trial of one seed is an illustration, and the recorded columns are the measurement. So short a run, and of a smaller batch, can end anywhere: compare the two. In the pictures, look at what lies *outside* the circles: threads from island to island are the bridges; a cloud or a clump elsewhere
 # is a generator that has not arrived, or has wandered off.
 #
 # ## What the score does not see
 #
 # A score that one can compute is a score that one can fool. Here are seven "generators" that nobody trained, on the grid. **Predict** each line before you look: which of them get 25 modes, and which a high quality of over 98 %?
 
-# %% tags=["setup"]
+# %% tags=["setup", "hide-input"]
 def width(samples, dataset):
     """How wide the islands are: rms distance of the samples within 3 sd from their centre, over that of a Gaussian's."""
     distance = torch.cdist(samples, dataset.centres).min(1).values
@@ -401,13 +382,19 @@ def width(samples, dataset):
     return float((near.square().mean() / whole).sqrt())
 
 
-def told(name, samples, dataset):
-    found = mode_quality(samples, dataset)
-    return f"| {name} | {found['modes']:.0f} | {found['high_quality']:.1%} | {found['reverse_kl']:.3f} | {width(samples, dataset):.2f} |"
+def scores(crowds, dataset):
+    """One line for each {name: samples}."""
+    found = pd.DataFrame({name: mode_quality(samples, dataset) | {"width": width(samples, dataset)} for name, samples in crowds.items()}).T
+    columns = {
+        "modes": found.modes.astype(int),
+        "high quality": found.high_quality.map("{:.1%}".format),
+        "reverse KL": found.reverse_kl.round(3),
+        "width": found.width.map("{:.2f}".format, na_action="ignore").fillna("-"),
+    }
+    return pd.DataFrame(columns).rename_axis(index=None, columns="samples")
 
 
 # %% tags=["setup"]
-HEAD = ["| samples | modes | high quality | reverse KL | width |", "|---|---|---|---|---|"]
 random = torch.Generator().manual_seed(0)
 everywhere, spread = grid.centres.repeat(100, 1), grid.sd * torch.randn(2500, 2, generator=random)
 fakes = {
@@ -421,7 +408,7 @@ fakes = {
 }
 
 # %%
-Markdown("\n".join([*HEAD, *(told(name, samples, grid) for name, samples in fakes.items())]))
+scores(fakes, grid)
 
 # %% [markdown]
 # - *Exact centres* beat reality: all modes, 100 %, even shares. The score knows nothing of what happens inside a circle. Only the last column, which is ours and in no table, sees it: a **width** other than 1 is wrong. A width of 1 alone proves nothing: the *empty rings* have it, and full marks everywhere else.
@@ -431,7 +418,7 @@ Markdown("\n".join([*HEAD, *(told(name, samples, grid) for name, samples in fake
 #
 # Dropping modes and adding noise are different diseases, and each number is blind to one of them. So report all of them, and look at the picture. How do the two live generators do inside the circles?
 
-# %%
+# %% tags=["hide-input"]
 picture = plots.Picture(alt="The fullest island of the ring: real samples, exact centres, and the two live generators.", width=10, height=2.9)
 exact = ring.centres.repeat(1250, 1)
 crowds = {"real": ring.samples, "exact centres": exact, "plain GAN, live": unstable.draw(10_000), "recommended, live": stable.draw(10_000)}
@@ -443,10 +430,10 @@ for axes, (name, samples) in zip(picture.subplots(1, 4), crowds.items()):
 picture
 
 # %%
-Markdown("\n".join([*HEAD, *(told(name, samples[:2500], ring) for name, samples in crowds.items())]))
+scores({name: samples[:2500] for name, samples in crowds.items()}, ring)
 
 # %% [markdown]
-# Each panel shows the island that got most of 10,000 samples, its circle of 3 sd and what lies outside (an empty panel: the run was too short to reach one; "nan": no width without samples). A generator with all modes and a good share may still draw an island as a thread or as a
+# Each panel shows the island that got most of 10,000 samples, its circle of 3 sd and what lies outside (an empty panel: the run was too short to reach one; "-": no width without samples). A generator with all modes and a good share may still draw an island as a thread or as a
 # blot of the wrong width: its samples pass, its distribution does not.
 #
 # ## What may be claimed
@@ -497,7 +484,7 @@ print("too narrow still passes: no count of samples in a circle can see where in
 # may "in every trial" then promise?
 
 # %% tags=["solution"]
-for n in (max(len(trials("recommended", name)) for name in LENGTH), 10, 100):
+for n in (trials.size()["recommended"].max(), 10, 100):
     print(f"{n:3} of {n} trials: failures of up to {1 - 0.05 ** (1 / n):.0%} of all trials are still possible (1 in 20); the rule of three says 3/n = {min(1, 3 / n):.0%}")
 print("ten trials without a failure exclude that it usually fails; they do not show that it never does")
 

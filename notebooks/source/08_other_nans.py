@@ -12,8 +12,8 @@
 import math
 import warnings
 
+import pandas as pd
 import torch
-from IPython.display import Markdown
 from torch import nn
 
 from utils.autopsy import Collapse, guard
@@ -223,11 +223,9 @@ judge("LSGAN at a huge logit", least_squares, sign="largest logit grows by facto
 # ## The catalogue
 
 # %%
-lines = ["| cause | operation | phase | early sign | fix |", "|---|---|---|---|---|"]
-for cause, verdict, sign, fix in catalogue:
-    if verdict:
-        lines.append(f"| {cause} | {verdict.operation} | {verdict.phase} | {sign} | {fix} |")
-Markdown("\n".join(lines))
+found = [(cause, verdict.operation, verdict.phase, sign, fix) for cause, verdict, sign, fix in catalogue if verdict]
+columns = ["cause", "operation", "phase", "early sign", "fix"]
+pd.DataFrame(found, columns=columns).set_index("cause").rename_axis(index=None, columns="cause")
 
 # %% [markdown]
 # ## What does not help

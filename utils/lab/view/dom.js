@@ -19,7 +19,7 @@ export const named = (words, control, kind = "") => h("label", { class: `named $
 
 /** A menu. @param {string} words @param {string[]} options @param {string} value @param {(value: string) => void} changed */
 export function menu(words, options, value, changed) {
-  const select = h("select", { onchange: () => changed(select.value) }, ...options.map(option => h("option", { value: option }, option)));
+  const select = h("select", { "aria-label": words, onchange: () => changed(select.value) }, ...options.map(option => h("option", { value: option }, option)));
   select.value = value;
   return { element: named(words, select), select };
 }

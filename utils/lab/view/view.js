@@ -41,6 +41,7 @@ class View {
     this.known = true; // a run that was going before this page was there is not noted down once more
     this.span = this.spoken = this.pending = 0;
     this.waiting = /** @type {any} */ (undefined);
+    this.late = false;
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past({
@@ -82,7 +83,10 @@ class View {
   send(command) {
     this.engine(command);
     if (["ack", "outcome", "bye"].includes(command.type)) return;
-    this.waiting ??= setTimeout(() => { this.facts.textContent = "Waiting for the engine: it answers as soon as it is free."; }, PATIENCE);
+    this.waiting ??= setTimeout(() => {
+      this.late = true;
+      this.facts.textContent = this.status();
+    }, PATIENCE);
   }
 
   // ---- pressing
@@ -131,6 +135,7 @@ class View {
   receive(message) {
     clearTimeout(this.waiting);
     this.waiting = undefined;
+    this.late = false;
     if (message.type === "lab") this.offer(message);
     else if (message.type === "run") this.enter(message);
     else if (message.run !== this.run?.run) return; // of an earlier run
@@ -260,6 +265,7 @@ class View {
   /** How things stand, in numbers. */
   status() {
     const { run, frame, series } = this, last = series.count - 1;
+    if (this.late) return "Waiting for the engine: it answers as soon as it is free.";
     if (!run || !frame) return "";
     const logit = (/** @type {import("./types.js").Quantity} */ name) => short(series.high[last * QUANTITIES.length + QUANTITIES.indexOf(name)]);
     const facts = run.recorded ? [run.title, `learning rate ${rateText(run.lr)}`, "recorded"]

@@ -1,0 +1,103 @@
+"""What was tried, as plain data: the fixes, the recommended recipe, and the plans of what data/ records.
+
+Imports nothing. {field: value} dictionaries are changes of `Recipe()`, the main recipe of the series.
+"""
+
+# One change of the recipe each: what the lab's menu offers and what the fix matrix measures.
+FIXES = {
+    "no fix": {},
+    "logits loss": {"loss": "logits"},
+    "BCELoss": {"loss": "bce"},
+    "log(. + 1e-8)": {"loss": "epsilon"},
+    "clamped score": {"loss": "clamp"},
+    "LSGAN": {"loss": "lsgan"},
+    "hinge": {"loss": "hinge"},
+    "WGAN": {"loss": "wgan"},
+    "WGAN-GP": {"loss": "wgan", "penalty": "wgan-gp", "gamma": 10.0},
+    "relativistic": {"loss": "relativistic"},
+    "normalised units": {"normalise": True},
+    "bounded latent": {"prior": "uniform"},
+    "bounded output": {"bounded": True},
+    "R1": {"penalty": "r1"},
+    "R2": {"penalty": "r2"},
+    "R1 and R2": {"penalty": "r1+r2"},
+    "spectral norm": {"spectral": True},
+    "label smoothing": {"smoothing": 0.1},
+    "label flips": {"flips": 0.35},
+    "instance noise": {"noise": 0.1},
+    "gradient clipping": {"clip": 1.0},
+    "slower D": {"d_rate": 0.25},
+    "faster D": {"d_rate": 4.0},
+    "averaged G": {"ema": 0.999},
+    "warm-up": {"warmup": 1000},
+    "alternating updates": {"alternating": True},
+    "beta1 = 0": {"beta1": 0.0},
+    "wider latent": {"latent": 16},
+    "G's own noise": {"grain": True},
+}
+# What the series recommends for pulses, at 1e-3: found by trying. Notebook 06 says how, and what each part is worth.
+RECOMMENDED = {
+    "loss": "relativistic", "penalty": "r1", "gamma": 0.3, "alternating": True, "normalise": True, "latent": 4,
+    "layers": 3, "hidden_g": 64, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000, "grain": True,
+}  # fmt: skip
+# The recommended recipe with one ingredient taken back: what each of them is worth in company.
+WITHOUT = {
+    "relativistic loss": {"loss": "logits"}, "penalty": {"penalty": "none"}, "alternating updates": {"alternating": False},
+    "normalised units": {"normalise": False, "gamma": RECOMMENDED["gamma"] * 20**2},  # the same penalty, in millivolts
+    "wider latent": {"latent": 1}, "depth": {"layers": 1},
+    "narrow G": {"hidden_g": 512}, "beta1 = 0": {"beta1": 0.5}, "averaged G": {"ema": 0.0}, "annealing": {"anneal": 0},
+    "G's own noise": {"grain": False},
+}  # fmt: skip
+# The main recipe with the NaN cured, its units normalised and a latent wide enough for the family of pulses.
+CURED = {"loss": "logits", "normalise": True, "latent": 64}
+MASKS = ("BCELoss", "log(. + 1e-8)", "clamped score")  # no NaN, and no gradient either
+SLOW = (*MASKS, "LSGAN", "relativistic", "normalised units", "bounded latent", "gradient clipping")  # worth a slower rate
+UNCURED = [fix for fix in FIXES if fix not in ("logits loss", "normalised units", "wider latent", *MASKS)]  # what CURED lacks
+# The same game on ring and grid: the benchmark.
+POINTS = {**RECOMMENDED, "latent": 2, "gamma": 0.02, "hidden_g": 128, "batch": 256, "grain": False}
+PLAIN = {**POINTS, "loss": "logits", "penalty": "none", "alternating": False, "beta1": 0.5, "beta2": 0.999, "ema": 0.0}
+RING, GRID = {"data": "ring", "anneal": 14_000}, {"data": "grid", "anneal": 12_000}
+# The 25 Gaussians once more, with the networks, latent, batch, length and samples of a textbook draft of 2026: its own two
+# games, ours at its rate, and ours at rates that were searched for on seed 0, then corrected twice.
+DRAFT = {"data": "grid", "layers": 2, "hidden_g": 256, "hidden_d": 256, "latent": 64, "batch": 256, "beta1": 0.0, "beta2": 0.99}
+OURS = {name: POINTS[name] for name in ("loss", "penalty", "gamma", "alternating", "normalise", "ema")}
+OURS_ON_DRAFT = {**DRAFT, **OURS, "anneal": 20_000}
+
+# data/<data>_lr<rate>/: data, learning rate, seeds (0, 1, 2 ...), cap in iterations; the longest first.
+RECORDINGS = (
+    ("pulses", 1e-5, 8, 400_000),
+    ("digits", 1e-5, 2, 400_000),
+    ("pulses", 1e-4, 24, 60_000),
+    ("digits", 1e-4, 8, 60_000),
+    ("pulses", 1e-3, 100, 200),
+    ("digits", 1e-3, 40, 200),
+)
+WITH_HAZARD = ("pulses", 1e-4)  # whose recordings also hold the chance of the collapse, every fourth iteration
+
+# data/fixes.csv: group, {fix: its changes}, learning rates, seeds (0, 1, 2 ...), cap in iterations, samples scored (None:
+# as many as metrics.quality says). Every fix at every rate of its row; what became of each run is one line there.
+TABLE = (
+    ("recommended", {"recommended": RECOMMENDED}, (1e-3, 1e-4, 1e-5), 10, 20_000, None),
+    ("bar", {"logits loss": FIXES["logits loss"]}, (1e-3, 1e-4), 20, 20_000, None),
+    ("bar", {"logits loss": FIXES["logits loss"]}, (1e-5,), 2, 300_000, None),
+    ("naive", FIXES, (1e-3,), 5, 2_000, None),
+    ("cured", {fix: {**CURED, **FIXES[fix]} for fix in UNCURED}, (1e-3, 1e-4), 4, 3_000, None),
+    ("naive", {fix: FIXES[fix] for fix in SLOW}, (1e-4,), 2, 20_000, None),
+    ("naive", {fix: FIXES[fix] for fix in MASKS}, (1e-5,), 2, 300_000, None),
+    ("benchmark", {"recommended": {**POINTS, **RING}, "plain GAN": {**PLAIN, **RING}}, (1e-3,), 10, 14_000, None),
+    ("benchmark", {"recommended": {**POINTS, **GRID}, "plain GAN": {**PLAIN, **GRID}}, (1e-3,), 10, 12_000, None),
+    ("draft", {"recommended": {**OURS_ON_DRAFT, "d_rate": 0.5, "head_start": 2000}}, (2e-3,), 10, 20_000, 10_000),
+    ("draft", {"recommended, no head start": {**OURS_ON_DRAFT, "d_rate": 0.5}}, (2e-3,), 8, 20_000, 10_000),
+    ("draft", {"recommended, no head start, D as fast": OURS_ON_DRAFT}, (2e-3,), 4, 20_000, 10_000),
+    (
+        "draft",
+        {
+            "at the draft's rate": {**OURS_ON_DRAFT, "head_start": 2000},
+            "at the draft's rate, latent of 2": {**OURS_ON_DRAFT, "head_start": 2000, "latent": 2},
+            "relativistic+R1+R2": {**DRAFT, "loss": "relativistic", "penalty": "r1+r2"},
+            "GAN": {**DRAFT, "loss": "logits"},
+        },
+        (2e-4,), 3, 20_000, 10_000,
+    ),
+    ("without", {f"without {part}": {**RECOMMENDED, **change} for part, change in WITHOUT.items()}, (1e-3,), 5, 20_000, None),
+)  # fmt: skip
