@@ -248,7 +248,7 @@ def test_the_logits_loss_survives_where_the_naive_one_dies():
 @pytest.mark.parametrize("loss", ["bce", "epsilon"])
 def test_the_masks_leave_a_run_finite_and_dead(loss):
     engine = Engine(loss=loss)
-    assert engine.life(0, 1e-3, 300) == (None, 0)
+    assert engine.life(2, 1e-3, 150) == (None, 0)
     assert engine.value("pulled") == 0  # no generated sample pulls at G any more
 
 
