@@ -9,7 +9,10 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
-MODULES = ("wire", "text", "series", "plot", "dom", "controls", "guess", "past", "panels", "figure", "view")  # each uses only those before it
+MODULES = (
+    "wire", "text", "series", "plot", "dom", "controls", "guess", "past", "scene", "curves", "samples", "atlas",
+    "figure", "words", "view",
+)  # fmt: skip  (each uses only those before it)
 STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 
 

@@ -1,5 +1,5 @@
-// The controls of a run: rate, fields, speed, buttons, recorded runs. They begin nothing by themselves: what they say goes along
-// with the next press, so that a changed menu or a wheel over a box never costs a run.
+// The controls of a run: rate, fields, speed, buttons, recorded runs. They begin nothing by themselves: what they say goes
+// along with the next press, so that a changed menu or a wheel over a box never costs a run.
 
 import { h, menu, rateControl, wholeControl } from "./dom.js";
 
@@ -13,31 +13,34 @@ import { h, menu, rateControl, wholeControl } from "./dom.js";
 const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
 const BUTTONS = {
   Start: "train, and draw while training", Pause: "stop after the next iteration", "One iteration": "both networks, once",
-  "Only D": "one update of the discriminator alone", "Only G": "one update of the generator alone", Reset: "what the controls say, from the beginning",
+  "Only D": "one update of the discriminator alone", "Only G": "one update of the generator alone",
+  Reset: "what the controls say, from the beginning",
 };
 
-/** A button that keeps the focus when it has no effect: it is marked, not disabled. @param {string} name @param {string} tip @param {() => void} act */
-export const button = (name, tip, act) =>
-  h("button", { type: "button", title: tip, onclick: (/** @type {any} */ e) => e.currentTarget.getAttribute("aria-disabled") !== "true" && act() }, name);
+/** A button that keeps the focus when it has no effect: it is marked, not disabled.
+ * @param {string} name @param {string} tip @param {() => void} act */
+export function button(name, tip, act) {
+  const element = h("button", { type: "button", title: tip }, name);
+  element.addEventListener("click", () => element.getAttribute("aria-disabled") !== "true" && act());
+  return element;
+}
 
 export class Controls {
   /** @param {Lab} lab @param {Hooks} hooks @param {Node} panels   the menu of panels, shown in the same row */
   constructor(lab, hooks, panels) {
-    const complain = () => hooks.changed();
     this.lab = lab;
-    this.rate = rateControl(lab.lr, complain, lr => hooks.rate(lr));
-    /** @type {{name: string, label: string, element: any, get: () => any, set: (v: any) => void, box?: {wrong: string, input: any}}[]} */
+    this.rate = rateControl(lab.lr, hooks.changed, hooks.rate);
     this.fields = lab.fields.map(({ name, label, ...field }) => {
       if (field.kind === "whole") {
-        const { element, control } = wholeControl({ name, label, ...field }, complain, hooks.changed);
+        const { element, control } = wholeControl({ name, label, ...field }, hooks.changed, hooks.changed);
         return { name, label, element, get: () => control.value, set: v => control.set(Number(v)), box: control };
       }
       const { element, select } = menu(label, field.options ?? [], String(field.value), hooks.changed);
       return { name, label, element, get: () => select.value, set: v => { select.value = v; } };
     });
     this.speedMenu = menu("Speed", Object.keys(SPEEDS), "normal", () => hooks.speed(this.speed));
-    this.buttons = Object.entries(BUTTONS).map(([name, tip]) => ({ name, element: button(name, tip, () => hooks.press(name)) }));
-    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons.map(b => b.element));
+    this.buttons = Object.entries(BUTTONS).map(([name, tip]) => button(name, tip, () => hooks.press(name)));
+    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons);
     const live = lab.live ? this.fields.map(field => field.element) : [];
     this.bar = h("div", { class: "bar" }, ...(lab.live ? [this.keys] : []));
     this.elements = [h("div", { class: "top" }, ...(lab.live ? [this.rate.element] : []), this.speedMenu.element, panels),
@@ -45,14 +48,15 @@ export class Controls {
   }
 
   get speed() { return SPEEDS[this.speedMenu.select.value]; }
-  get start() { return this.buttons[0].element; }
+  get start() { return this.buttons[0]; }
   /** The first sentence about a box that cannot be read. */
   get wrong() { return this.boxes.find(box => box.wrong)?.wrong ?? ""; }
   get boxes() { return [this.rate.rate, ...this.fields.flatMap(field => field.box ?? [])]; }
 
   /** @returns {import("./types.js").Choice} */
   choice() {
-    return { settings: Object.fromEntries(this.fields.map(field => [field.name, field.get()])), lr: this.rate.rate.value, speed: this.speed };
+    const settings = Object.fromEntries(this.fields.map(field => [field.name, field.get()]));
+    return { settings, lr: this.rate.rate.value, speed: this.speed };
   }
 
   /** The labels of what differs from a run's settings. @param {Run} run */
@@ -76,7 +80,7 @@ export class Controls {
   enable(state, recorded) {
     const running = state === "running", still = running || state === "ended" || state === "none";
     const off = [running || state === "none", !running, still, still, still, state === "none"];
-    this.buttons.forEach(({ element }, k) => element.setAttribute("aria-disabled", String(off[k])));
+    this.buttons.forEach((element, k) => element.setAttribute("aria-disabled", String(off[k])));
     for (const element of [this.keys, this.rate.element, ...this.fields.map(field => field.element)]) element.hidden = recorded;
   }
 
@@ -84,15 +88,15 @@ export class Controls {
   records({ show }) {
     const { live, recorded } = this.lab, names = [...(live ? ["live run"] : []), ...recorded.map(record => record.label)];
     if (!recorded.length) return [];
-    const tell = (/** @type {boolean} */ other) => {
-      const chosen = recorded.find(record => record.label === run.select.value);
-      seed.element.hidden = !chosen;
-      if (other) seed.select.replaceChildren(...Array.from({ length: chosen?.seeds ?? 0 }, (_, k) => h("option", {}, String(k))));
-      return chosen;
+    const chosen = () => recorded.find(record => record.label === run.select.value);
+    const seeds = () => {
+      const count = chosen()?.seeds ?? 0;
+      seed.element.hidden = !count;
+      seed.select.replaceChildren(...Array.from({ length: count }, (_, k) => h("option", {}, String(k))));
     };
-    const run = menu("Show", names, names[0], () => show(tell(true)?.id ?? null, 0));
-    const seed = menu("Recorded seed", [], "", value => show(tell(false)?.id ?? null, Number(value)));
-    tell(true);
+    const run = menu("Show", names, names[0], () => { seeds(); show(chosen()?.id ?? null, 0); });
+    const seed = menu("Recorded seed", [], "", value => show(chosen()?.id ?? null, Number(value)));
+    seeds();
     return [run.element, seed.element];
   }
 }

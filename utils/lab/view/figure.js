@@ -1,26 +1,34 @@
 // The figure: all panels, what one points at and has clicked, sizes and dark mode.
 
 import { h, named } from "./dom.js";
-import { PANELS, sampleOf } from "./panels.js";
+import { along, atlas } from "./atlas.js";
+import { hazard, lives, logits, losses, scores } from "./curves.js";
 import { Plot } from "./plot.js";
+import { samples } from "./samples.js";
+import { sampleOf } from "./scene.js";
 
-/** @typedef {import("./panels.js").Scene} Scene */
-/** @typedef {{panel: import("./panels.js").Panel, canvas: any, title: any, remark: any, element: any, plot: Plot}} Part */
+/** @typedef {import("./scene.js").Scene} Scene */
+/** @typedef {{panel: import("./scene.js").Panel, canvas: any, title: any, remark: any, element: any, plot: Plot}} Part */
+
+const PANELS = [losses, scores, logits, samples("real"), samples("fake"), atlas, along, hazard, lives];
+
+const COLOURS = ["ink", "paper", "grid", "muted", "g", "d", "real", "band", "cliff"]; // names in style.css
 
 export class Figure {
   /** @param {{changed: () => void, speak: (words: string) => void, scene: () => Scene|null}} hooks   changed: draw once more */
   constructor(hooks) {
     this.hooks = hooks;
     this.hover = /** @type {{part: Part, x: number, y: number}|null} */ (null);
-    this.hit = /** @type {import("./panels.js").Answer|null} */ (null);
-    this.pinned = /** @type {import("./panels.js").Pinned|null} */ (null);
+    this.hit = /** @type {import("./scene.js").Hit|null} */ (null);
+    this.pinned = /** @type {import("./scene.js").Pinned|null} */ (null);
     this.theme = /** @type {import("./plot.js").Theme|null} */ (null);
     this.parts = PANELS.map(panel => this.part(panel));
     this.described = 0;
     this.of("lives").element.hidden = true;
-    const column = (/** @type {string[]} */ ...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of(name).element));
+    const column = (...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of(name).element));
     this.description = h("p", { class: "unseen", id: `ganlab-${Math.random().toString(36).slice(2)}` });
-    this.grid = h("div", { class: "figure", role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id },
+    const names = { role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id };
+    this.grid = h("div", { class: "figure", ...names },
       column("losses", "scores", "logits"), column("real", "fake"), column("atlas", "along"));
     this.tip = h("div", { class: "tip", hidden: true });
     this.element = h("div", { class: "stage" }, this.grid, this.tip, this.description);
@@ -29,27 +37,38 @@ export class Figure {
   /** @param {string} name @returns {Part} */
   of(name) { return /** @type {Part} */ (this.parts.find(part => part.panel.name === name)); }
 
-  /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys. @param {import("./panels.js").Panel} panel @returns {Part} */
+  /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys.
+   * @param {import("./scene.js").Panel} panel @returns {Part} */
   part(panel) {
-    const canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": panel.label }), title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
+    const canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": panel.label });
+    const title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
     const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, title, remark), canvas);
     const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) }, leave = () => this.point(null);
-    canvas.addEventListener("pointermove", (/** @type {PointerEvent} */ e) => { this.tip.setAttribute("aria-live", "off"); this.point({ part, x: e.offsetX, y: e.offsetY }); });
+    canvas.addEventListener("pointermove", event => {
+      this.tip.setAttribute("aria-live", "off");
+      this.point({ part, x: event.offsetX, y: event.offsetY });
+    });
     canvas.addEventListener("pointerleave", leave);
     canvas.addEventListener("blur", leave);
     canvas.addEventListener("click", () => this.pin());
-    canvas.addEventListener("keydown", (/** @type {KeyboardEvent} */ e) => {
-      if (e.key === "Enter") this.pin();
-      if (e.key === "Escape") { this.hit = null; this.pin(); leave(); }
-      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[e.key];
-      if (!step) return;
-      e.preventDefault();
-      this.tip.setAttribute("aria-live", "polite");
-      const { clientWidth: wide, clientHeight: high } = canvas, [dx, dy] = step.map(s => s * (e.shiftKey ? 40 : 8));
-      const from = this.hover?.part === part ? this.hover : { x: wide / 2, y: high / 2 };
-      this.point({ part, ...(panel.step?.(from, dx || -dy) ?? { x: Math.min(Math.max(from.x + dx, 0), wide), y: Math.min(Math.max(from.y + dy, 0), high) }) });
-    });
+    canvas.addEventListener("keydown", event => this.key(part, event));
     return part;
+  }
+
+  /** Arrow keys move the pointer (with Shift further), Enter clicks, Escape lets go.
+   * @param {Part} part @param {KeyboardEvent} event */
+  key(part, event) {
+    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    if (event.key === "Escape") this.hit = null;
+    if (event.key === "Enter" || event.key === "Escape") this.pin();
+    if (event.key === "Escape") this.point(null);
+    if (!step) return;
+    event.preventDefault();
+    this.tip.setAttribute("aria-live", "polite");
+    const { clientWidth: wide, clientHeight: high } = part.canvas, [dx, dy] = step.map(s => s * (event.shiftKey ? 40 : 8));
+    const from = this.hover?.part === part ? this.hover : { x: wide / 2, y: high / 2 };
+    const next = { x: Math.min(Math.max(from.x + dx, 0), wide), y: Math.min(Math.max(from.y + dy, 0), high) };
+    this.point({ part, ...(part.panel.step?.(part.plot, from, dx || -dy) ?? next) });
   }
 
   /** @param {{part: Part, x: number, y: number}|null} hover */
@@ -65,7 +84,8 @@ export class Figure {
     this.pinned = null;
     if (scene && hit?.side && hit.index !== undefined) {
       const { picture, run } = scene, { side, index } = hit;
-      this.pinned = { side, index, iteration: picture.iteration, sample: sampleOf(picture, run, side, index), logit: picture[side === "fake" ? "fakeLogits" : "realLogits"][index] };
+      const logit = picture[side === "fake" ? "fakeLogits" : "realLogits"][index];
+      this.pinned = { side, index, iteration: picture.iteration, sample: sampleOf(picture, run, side, index), logit };
       this.hooks.speak(`${hit.text.replace(/\n/g, ", ")}: drawn with the ${side === "fake" ? "generated" : "real"} samples.`);
     }
     this.hooks.changed();
@@ -76,7 +96,7 @@ export class Figure {
     const ticks = this.parts.filter(({ panel }) => panel.name !== "lives").map(({ panel, element }) => {
       const tick = h("input", { type: "checkbox", checked: true, onchange: () => {
         element.classList.toggle("off", !tick.checked);
-        for (const column of this.grid.children) column.hidden = [...column.children].every(child => child.classList.contains("off"));
+        for (const column of this.grid.children) column.hidden = !column.querySelector(".panel:not(.off)");
         this.hooks.changed();
       } });
       return named(panel.label, tick, "tick");
@@ -89,18 +109,34 @@ export class Figure {
 
   /** @param {import("./types.js").Run} run */
   titles(run) {
-    for (const { panel, title } of this.parts)
-      title.replaceChildren(...panel.title(run).filter(([words]) => words).map(([words, colour]) => h("span", { class: colour }, words)));
+    for (const { panel, title } of this.parts) {
+      const named = panel.title(run).filter(([words]) => words);
+      title.replaceChildren(...named.map(([words, colour]) => h("span", { class: colour }, words)));
+    }
   }
 
-  /** Colours of the page's theme: JupyterLab's, VS Code's, Sphinx's, else the system's. @param {HTMLElement} root @returns {import("./plot.js").Theme} */
+  /** Draw again when the size or the theme changes, until the signal. @param {HTMLElement} root @param {AbortSignal} signal */
+  watch(root, signal) {
+    const redraw = () => { this.theme = null; this.hooks.changed(); };
+    const sizes = new ResizeObserver(redraw), themes = new MutationObserver(redraw);
+    sizes.observe(root);
+    for (const element of [document.documentElement, document.body]) themes.observe(element, { attributes: true });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal });
+    signal.addEventListener("abort", () => { sizes.disconnect(); themes.disconnect(); });
+  }
+
+  /** Colours of the page's theme: JupyterLab's, Sphinx's or Colab's, VS Code's, else the system's.
+   * @param {HTMLElement} root @returns {import("./plot.js").Theme} */
   colours(root) {
-    const { body, documentElement: page } = document, said = body.dataset.jpThemeLight ?? page.dataset.theme ?? page.getAttribute("theme");
-    const system = matchMedia("(prefers-color-scheme: dark)").matches;
-    root.dataset.dark = String(said ? said === "false" || said === "dark" : body.classList.contains("vscode-dark") || (system && !body.classList.contains("vscode-light")));
-    const style = getComputedStyle(this.grid), colour = (/** @type {string} */ name) => style.getPropertyValue(`--${name}`).trim();
-    return { size: parseFloat(style.fontSize) * 0.86, ink: colour("ink"), paper: colour("paper"), grid: colour("grid"), muted: colour("muted"), g: colour("g"), d: colour("d"),
-      real: colour("real"), band: colour("band"), cliff: colour("cliff") };
+    const { body, documentElement: page } = document;
+    const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
+    const jupyter = { true: "light", false: "dark" }[body.dataset.jpThemeLight ?? ""];
+    const code = ["dark", "light"].find(name => body.classList.contains(`vscode-${name}`));
+    const site = [page.dataset.theme, page.getAttribute("theme")].find(name => name === "dark" || name === "light");
+    root.dataset.dark = String((jupyter ?? code ?? site ?? system) === "dark");
+    const style = getComputedStyle(this.grid), colour = name => style.getPropertyValue(`--${name}`).trim();
+    const colours = Object.fromEntries(COLOURS.map(name => [name, colour(name)]));
+    return { size: parseFloat(style.fontSize) * 0.86, .../** @type {any} */ (colours) };
   }
 
   /** Draw all that can be seen. @param {Scene} scene @param {string} headline */
@@ -124,10 +160,12 @@ export class Figure {
     const hit = this.hit = panel.probe(plot, scene, x, y), { tip } = this;
     tip.hidden = !hit;
     if (!hit) return;
-    if (hit.y === undefined) plot.rule([[hit.x, plot.box.top], [hit.x, plot.box.bottom]], { colour: scene.theme.muted, width: 1 });
+    const { box } = plot, { muted } = scene.theme;
+    if (hit.y === undefined) plot.rule([[hit.x, box.top], [hit.x, box.bottom]], { colour: muted, width: 1 });
     else plot.spot(hit.x, hit.y, -6, scene.theme.ink, 2);
     if (tip.textContent !== hit.text) tip.textContent = hit.text;
-    const stage = this.element.getBoundingClientRect(), at = canvas.getBoundingClientRect(), left = at.left - stage.left + hit.x;
+    const stage = this.element.getBoundingClientRect(), at = canvas.getBoundingClientRect();
+    const left = at.left - stage.left + hit.x;
     tip.style.left = `${left + tip.offsetWidth + 16 > stage.width ? Math.max(left - tip.offsetWidth - 12, 0) : left + 12}px`;
     tip.style.top = `${at.top - stage.top + Math.max(Math.min(y, canvas.clientHeight - tip.offsetHeight), 0)}px`;
   }

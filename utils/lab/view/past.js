@@ -9,7 +9,8 @@ const PACE = { slow: 400, normal: 120, fast: 40 }, MEMORY = 400; // milliseconds
 export const LAST = 40;
 
 export class Past {
-  /** @param {{ask: (iteration: number) => void, fork: (iteration: number) => void, changed: () => void, allowed: () => boolean, speed: () => "slow"|"normal"|"fast"}} hooks */
+  /** @param {{ask: (iteration: number) => void, fork: (iteration: number) => void, changed: () => void,
+   *   allowed: () => boolean, speed: () => "slow"|"normal"|"fast"}} hooks */
   constructor(hooks) {
     this.hooks = hooks;
     this.stops = /** @type {number[]} */ ([]); // the iterations that can be shown
@@ -17,14 +18,18 @@ export class Past {
     this.asked = /** @type {number|null} */ (null); // one question at a time
     this.pictures = /** @type {Map<number, Picture>} */ (new Map());
     this.playing = /** @type {any} */ (undefined);
-    this.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: () => { this.stop(); this.go(Number(this.slider.value)); } });
+    this.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Iteration shown" });
+    this.slider.addEventListener("input", () => {
+      this.stop();
+      this.go(Number(this.slider.value));
+    });
     this.where = h("span", { class: "where" });
     this.play = button("Play", "step through the iterations, slowly", () => (this.playing ? this.stop() : this.start()));
     this.zoom = h("input", { type: "checkbox", onchange: () => hooks.changed() });
-    this.fork = button("Fork here", "the weights before this iteration once more, with the rate and the loss that the controls show",
-      () => hooks.fork(this.position ?? this.stops[this.stops.length - 1]));
-    this.element = h("fieldset", { class: "past", "aria-label": "Back through the iterations" }, this.play, this.slider, this.where,
-      named(`last ${LAST} only`, this.zoom, "tick"), this.fork);
+    const tip = "the weights before this iteration once more, with the rate and the loss that the controls show";
+    this.fork = button("Fork here", tip, () => hooks.fork(this.position ?? this.stops[this.stops.length - 1]));
+    this.element = h("fieldset", { class: "past", "aria-label": "Back through the iterations" },
+      this.play, this.slider, this.where, named(`last ${LAST} only`, this.zoom, "tick"), this.fork);
   }
 
   /** Another run comes on show. @param {boolean} recorded */
@@ -90,7 +95,8 @@ export class Past {
     this.play.textContent = "Play";
   }
 
-  /** @param {string} of   " of 4,844", or nothing where that would tell the end @param {number} latest @param {boolean} canFork */
+  /** @param {string} of   " of 4,844", or nothing where that would tell the end
+   * @param {number} latest @param {boolean} canFork */
   show(of, latest, canFork) {
     const few = this.stops.length < 2, words = `iteration ${whole(this.position ?? latest)}`;
     this.slider.max = Math.max(this.stops.length - 1, 0);

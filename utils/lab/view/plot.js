@@ -15,7 +15,7 @@ const SCALES = {
   // linear between -knee and knee, logarithmic beyond: both cliffs and a runaway stay in the picture
   symlog: (v, knee) => (Math.abs(v) <= knee ? v / knee : Math.sign(v) * (1 + Math.log10(Math.abs(v) / knee))),
 };
-const clamp = (/** @type {number} */ v, /** @type {number} */ low, /** @type {number} */ high) => Math.min(Math.max(v, low), high);
+const clamp = (v, low, high) => Math.min(Math.max(v, low), high);
 
 /** Ticks at round numbers. @param {[number, number]} range @param {string} scale @param {number} knee @param {number} count */
 export function ticks([low, high], scale, knee, count) {
@@ -26,7 +26,8 @@ export function ticks([low, high], scale, knee, count) {
   }
   const decades = Array.from({ length: 16 }, (_, k) => 10 ** (k - 6)).filter(v => scale === "log" || v >= 2 * knee);
   const all = scale === "log" ? decades : [...decades.map(v => -v).reverse(), -knee, 0, knee, ...decades];
-  const inside = all.filter(v => v >= low * (low > 0 ? 0.999 : 1.001) && v <= high * 1.001), skip = Math.ceil(inside.length / Math.max(count, 2));
+  const inside = all.filter(v => v >= low * (low > 0 ? 0.999 : 1.001) && v <= high * 1.001);
+  const skip = Math.ceil(inside.length / Math.max(count, 2));
   return scale === "log" ? inside.filter((_, k) => k % skip === 0) : inside;
 }
 
@@ -40,6 +41,7 @@ export class Plot {
     this.theme = /** @type {Theme} */ (/** @type {any} */ ({}));
     this.axes = /** @type {Axes} */ ({ x: [0, 1], y: [0, 1] });
     this.box = { left: 0, top: 0, right: 1, bottom: 1 };
+    this.spots = /** @type {{side: "fake"|"real", index: number, x: number, y: number}[]} */ ([]); // that can be clicked
     this.remark = ""; // what the panel's caption adds for this picture
     this.small = document.createElement("canvas"); // an image's pixels, before they are stretched
   }
@@ -55,8 +57,10 @@ export class Plot {
     this.theme = theme;
     this.axes = axes;
     this.remark = "";
+    this.spots = [];
     const left = axes.yTicks === false ? 2 : size * 3.1;
-    this.box = { left, top: size * 0.55, right: width - size * 0.7, bottom: height - (axes.xTicks === false ? size * 0.5 : size * 1.45) };
+    const bottom = height - size * (axes.xTicks === false ? 0.5 : 1.45);
+    this.box = { left, top: size * 0.55, right: width - size * 0.7, bottom };
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
     pen.font = `${size}px system-ui, sans-serif`;
@@ -69,7 +73,8 @@ export class Plot {
     pen.fillStyle = theme.muted;
     pen.textBaseline = "middle";
     pen.textAlign = "right";
-    const rows = axes.yTicks === false ? [] : ticks(axes.y, axes.ys ?? "linear", axes.knee ?? 1, (box.bottom - box.top) / size / 2.4);
+    const fit = (box.bottom - box.top) / size / 2.4;
+    const rows = axes.yTicks === false ? [] : ticks(axes.y, axes.ys ?? "linear", axes.knee ?? 1, fit);
     let above = Infinity;
     for (const v of rows) {
       const y = this.y(v);
@@ -82,7 +87,8 @@ export class Plot {
     pen.textAlign = "center";
     const columns = axes.xTicks === false ? [] : ticks(axes.x, axes.xs ?? "linear", 1, (box.right - box.left) / size / 5);
     for (const v of columns) {
-      const x = this.x(v), text = axes.xs === "log" && v >= 1e5 ? rateText(v) : short(v), half = pen.measureText(text).width / 2;
+      const x = this.x(v), text = axes.xs === "log" && v >= 1e5 ? rateText(v) : short(v);
+      const half = pen.measureText(text).width / 2;
       this.rule([[x, box.bottom], [x, box.bottom + size * 0.25]], { colour: theme.muted, width: 1 });
       pen.fillText(text, Math.min(x, box.right + size * 0.7 - half), box.bottom + size * 0.4);
     }
@@ -126,7 +132,8 @@ export class Plot {
     pen.setLineDash([]);
   }
 
-  /** A line through values, kept inside the box. @param {ArrayLike<number>} xs @param {ArrayLike<number>} ys @param {Style} style */
+  /** A line through values, kept inside the box.
+   * @param {ArrayLike<number>} xs @param {ArrayLike<number>} ys @param {Style} style */
   line(xs, ys, style) {
     this.inside(() => this.rule(Array.from(ys, (v, k) => [this.x(xs[k]), this.y(v)]), style));
   }
@@ -143,7 +150,8 @@ export class Plot {
   }
 
   /** A quantity of a series as far as `until`, a zigzag through each pixel's extremes; an arrow where it leaves the axis.
-   * @param {import("./series.js").Series} series @param {number} q @param {number} until @param {Style & {name?: string, quiet?: boolean}} style  quiet: no arrow, no dots */
+   * @param {import("./series.js").Series} series @param {number} q @param {number} until
+   * @param {Style & {name?: string, quiet?: boolean}} style  name: at its end; quiet: no arrow, no dots */
   curve(series, q, until, style) {
     const { axes: { x, y }, box } = this, from = Math.max(series.find(x[0]) - 1, 0), to = series.find(until + 1);
     const points = /** @type {number[][]} */ ([]), pieces = [points], [low, high] = y;
@@ -156,7 +164,8 @@ export class Plot {
       if (a < low || b > high) out = [at, b > high ? b : a];
     });
     this.inside(() => pieces.forEach(piece => this.rule(piece, style)));
-    if (to - from <= 40 && !style.quiet) pieces.flat().forEach(([px, py]) => px >= box.left && this.spot(px, py, 3, style.colour));
+    if (to - from <= 40 && !style.quiet)
+      for (const [px, py] of pieces.flat()) if (px >= box.left) this.spot(px, py, 3, style.colour);
     if (out && !style.quiet) this.arrow(out[0], out[1] > high ? -1 : 1, short(out[1]), style.colour);
     const end = pieces[0].at(-1);
     if (style.name && end) this.text(style.name, end[0] + 4, clamp(end[1], box.top + 6, box.bottom - 6), style.colour, "left");
@@ -165,7 +174,8 @@ export class Plot {
   /** An arrow at the upper (-1) or lower (1) edge at pixel x, with the value that is out there.
    * @param {number} x @param {-1|1} side @param {string} text @param {string} colour */
   arrow(x, side, text, colour) {
-    const { pen, box, theme: { size } } = this, y = side < 0 ? box.top : box.bottom, at = clamp(x, box.left + size, box.right - size);
+    const { pen, box, theme: { size } } = this, y = side < 0 ? box.top : box.bottom;
+    const at = clamp(x, box.left + size, box.right - size);
     pen.fillStyle = colour;
     pen.beginPath();
     pen.moveTo(at, y);
@@ -176,13 +186,15 @@ export class Plot {
     this.text(text, at + (right ? -size * 0.6 : size * 0.6), y - side * size * 0.5, colour, right ? "right" : "left");
   }
 
-  /** An arrow out of the right (1) or left (-1) edge. @param {number} x @param {number} y @param {1|-1} side @param {string} colour */
+  /** An arrow out of the right (1) or left (-1) edge.
+   * @param {number} x @param {number} y @param {1|-1} side @param {string} colour */
   arrowAcross(x, y, side, colour) {
     const r = this.theme.size * 0.45;
     this.rule([[x - side * 2 * r, y - r], [x, y], [x - side * 2 * r, y + r]], { colour, width: 3 });
   }
 
-  /** A dashed or dotted level across, or a mark down, at a value. @param {"x"|"y"} axis @param {number} v @param {Style} style @param {string} [label]   at the left, or at the top */
+  /** A dashed or dotted level across, or a mark down, at a value.
+   * @param {"x"|"y"} axis @param {number} v @param {Style} style @param {string} [label]   at the left, or at the top */
   level(axis, v, style, label) {
     const { box, theme: { size } } = this, [low, high] = this.axes[axis], at = this[axis](v);
     if (!(v >= low && v <= high)) return;
@@ -205,8 +217,8 @@ export class Plot {
     else pen.fill();
   }
 
-  /** Bold words with a halo of the paper's colour. @param {string} words @param {number} x @param {number} y @param {string} colour
-   * @param {CanvasTextAlign} align */
+  /** Bold words with a halo of the paper's colour.
+   * @param {string} words @param {number} x @param {number} y @param {string} colour @param {CanvasTextAlign} align */
   text(words, x, y, colour, align) {
     const { pen, theme } = this;
     pen.font = `600 ${theme.size}px system-ui, sans-serif`;
@@ -220,7 +232,8 @@ export class Plot {
     pen.font = `${theme.size}px system-ui, sans-serif`;
   }
 
-  /** Words above a spot, moved into the box. @param {string} words @param {number} x @param {number} y @param {string} colour */
+  /** Words above a spot, or below it where there is no room.
+   * @param {string} words @param {number} x @param {number} y @param {string} colour */
   label(words, x, y, colour) {
     const { box, theme: { size } } = this, right = x > (box.left + box.right) / 2, under = y - size * 2 < box.top;
     this.text(words, x + (right ? 1 : -1) * size * 0.6, y + (under ? 1.7 : -1.5) * size, colour, right ? "right" : "left");
@@ -239,7 +252,8 @@ export class Plot {
     else this.arrowAcross(box.right, box.bottom - size * 0.5, 1, colour);
   }
 
-  /** A level from low to high, all across. @param {number} low @param {number} high @param {string} colour @param {string} name */
+  /** A level from low to high, all across.
+   * @param {number} low @param {number} high @param {string} colour @param {string} name */
   band(low, high, colour, name) {
     const { pen, box, theme } = this, top = this.y(high);
     pen.fillStyle = colour;
@@ -266,8 +280,8 @@ export class Plot {
    * @param {(column: number, row: number) => number} colour   as a Uint32 of canvas' bytes, 0 for nothing */
   image(columns, rows, colour) {
     if (this.small.width !== columns || this.small.height !== rows) Object.assign(this.small, { width: columns, height: rows });
-    const pen = /** @type {CanvasRenderingContext2D} */ (this.small.getContext("2d")), picture = pen.createImageData(columns, rows);
-    const pixels = new Uint32Array(picture.data.buffer);
+    const pen = /** @type {CanvasRenderingContext2D} */ (this.small.getContext("2d"));
+    const picture = pen.createImageData(columns, rows), pixels = new Uint32Array(picture.data.buffer);
     for (let row = 0; row < rows; row++)
       for (let column = 0; column < columns; column++) pixels[(rows - 1 - row) * columns + column] = colour(column, row);
     pen.putImageData(picture, 0, 0);

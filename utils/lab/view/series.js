@@ -3,7 +3,8 @@
 /** @typedef {import("./types.js").Quantity} Quantity */
 
 /** @type {Quantity[]} */
-export const QUANTITIES = ["loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
+export const QUANTITIES = [
+  "loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
 const BLOCK = 64;
 
 /** One entry an iteration (or a bucket of them, in a thinned record): its last iteration, and the lowest and highest value of
@@ -23,7 +24,8 @@ export class Series {
   get last() { return this.count ? this.at[this.count - 1] : 0; }
 
   /** The rows of a frame, dropping those that are already here.
-   * @param {Float32Array} rows @param {number} end @param {Float32Array} [at] @param {Float32Array} [lows] @param {Float32Array} [highs] */
+   * @param {Float32Array} rows @param {number} end
+   * @param {Float32Array} [at] @param {Float32Array} [lows] @param {Float32Array} [highs] */
   append(rows, end, at, lows, highs) {
     const { width } = this, fresh = rows.length / width;
     for (let i = 0; i < fresh; i++) {

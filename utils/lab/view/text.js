@@ -30,8 +30,8 @@ export function chance(p) {
  * @param {string} text @returns {{guesses: number[], left: string[]}} */
 export function parseGuesses(text) {
   const most = 1e7, number = /^\d+(\.\d+)?(e\+?\d+)?k?$/i, guesses = /** @type {number[]} */ ([]), left = [];
-  const value = (/** @type {string} */ word) => Math.round(number.test(word) ? parseFloat(word) * (/k$/i.test(word) ? 1000 : 1) : NaN);
-  const valid = (/** @type {number} */ n) => n >= 1 && n <= most;
+  const value = word => (number.test(word) ? Math.round(parseFloat(word) * (/k$/i.test(word) ? 1000 : 1)) : NaN);
+  const valid = n => n >= 1 && n <= most;
   for (const word of text.split(/[ \t\r\n;]+|,(?!\d{3}(?!\d))/).filter(Boolean)) {
     const together = value(word.replace(/[,'\u2019\u00a0\u202f]/g, ""));
     const parts = valid(together) ? [together] : word.split(",").map(value);

@@ -146,7 +146,7 @@
  * The engine begins a new run if the settings (the rate aside) are not those of the current one, or if that has ended.
  * @typedef {{settings: Settings, lr: number, speed: "slow"|"normal"|"fast"}} Choice */
 
-/** hello    a page is there: answer with Lab, Run, and a Frame with all rows so far (at most about 2,000, thinned with lows/highs)
+/** hello    a page is there: answer with Lab, Run, and a Frame with all rows so far (about 2,000 at most, else thinned)
  * start    go on, or begin; the rate is lr from the next iteration on
  * one      one iteration: of both networks, only "d" or only "g"
  * reset    build the run of this choice afresh and show it, paused at iteration 0

@@ -3,16 +3,17 @@
 import { Controls } from "./controls.js";
 import { h } from "./dom.js";
 import { Figure } from "./figure.js";
-import { Guess, inWords, score } from "./guess.js";
+import { Guess, inWords, livesLike } from "./guess.js";
 import { LAST, Past } from "./past.js";
 import { QUANTITIES, Series } from "./series.js";
-import { chance, ratesText, rateText, short, whole } from "./text.js";
+import { chance, ratesText, rateText, whole } from "./text.js";
+import { sentence, status, table } from "./words.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Run} Run */
 /** @typedef {import("./types.js").Command} Command */
 
-const GHOSTS = 3, LINES = 12; // earlier runs in the picture, and in the table
+const GHOSTS = 3; // earlier runs in the picture
 const PATIENCE = 3000, SPEAK = 10000; // milliseconds until a slow engine is mentioned, and between two spoken reports of a run
 
 /** Build the view in `root`; `send` takes each Command to the engine.
@@ -34,7 +35,7 @@ class View {
     this.hazards = new Series(1);
     this.ghosts = /** @type {{run: number, series: Series}[]} */ ([]);
     this.shown = /** @type {import("./types.js").Picture|null} */ (null);
-    this.taken = { guesses: /** @type {number[]} */ ([]), run: /** @type {number|null} */ (null) }; // whose guess; null: the next run's
+    this.taken = /** @type {{guesses: number[], run: number|null}} */ ({ guesses: [], run: null }); // null: the next run's
     this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
     this.unanswered = /** @type {Frame|null} */ (null);
     this.said = "";
@@ -45,8 +46,9 @@ class View {
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past({
-      ask: iteration => this.run && this.send({ type: "scrub", run: this.run.run, iteration }), fork: iteration => this.forkAt(iteration),
-      changed: () => this.request(), allowed: () => this.recordedGuess(), speed: () => this.controls?.speed ?? "normal",
+      ask: iteration => this.run && this.send({ type: "scrub", run: this.run.run, iteration }),
+      fork: iteration => this.forkAt(iteration), changed: () => this.request(), allowed: () => this.recordedGuess(),
+      speed: () => this.controls?.speed ?? "normal",
     });
     this.figure = new Figure({ changed: () => this.request(), speak: words => this.speak(words), scene: () => this.scene() });
     this.build(root);
@@ -63,17 +65,14 @@ class View {
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
     const hazard = h("div", { class: "hazard" }, this.chance, this.figure.of("hazard").element);
+    const below = h("div", { class: "below" }, this.figure.of("lives").element, this.table);
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
-    this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: (/** @type {Event} */ e) => e.stopPropagation() },
-      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), hazard), this.figure.element, this.past.element,
-      h("div", { class: "below" }, this.figure.of("lives").element, this.table), this.live);
+    this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: e => e.stopPropagation() },
+      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), hazard),
+      this.figure.element, this.past.element, below, this.live);
     root.replaceChildren(this.root);
-    const { signal } = this.over, redraw = () => { this.figure.theme = null; this.request(); };
-    this.sizes = new ResizeObserver(redraw);
-    this.sizes.observe(this.root);
-    this.themes = new MutationObserver(redraw);
-    for (const element of [document.documentElement, document.body]) this.themes.observe(element, { attributes: true });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw, { signal });
+    const { signal } = this.over;
+    this.figure.watch(this.root, signal);
     // a hidden page draws nothing, but goes on answering, or the engine would think that nobody is there
     document.addEventListener("visibilitychange", () => (document.hidden ? this.answer() : this.request()), { signal });
     window.addEventListener("pagehide", () => this.send({ type: "bye" }), { signal });
@@ -96,7 +95,8 @@ class View {
     if (name === "Pause") return this.send({ type: "pause" });
     if (!this.controls?.ready()) return this.request();
     if (name !== "Reset" && !this.guess.asked) return this.guess.answer();
-    const { controls, run, frame } = this, choice = controls.choice(), next = !run || controls.differing(run).length > 0 || frame?.state === "ended";
+    const { controls, run, frame } = this, choice = controls.choice();
+    const next = !run || controls.differing(run).length > 0 || frame?.state === "ended";
     this.past.stop();
     this.past.position = null;
     if (name === "Reset") this.guess.take();
@@ -119,7 +119,8 @@ class View {
   /** A recorded run begins with the guess in the box. @returns {boolean} may it be shown? */
   recordedGuess() {
     if (!this.guess.asked) this.guess.answer();
-    if (this.guess.asked && this.run?.recorded && this.taken.run !== this.run.run) this.taken = { guesses: this.guess.take(), run: this.run.run };
+    const { run, taken } = this;
+    if (this.guess.asked && run?.recorded && taken.run !== run.run) this.taken = { guesses: this.guess.take(), run: run.run };
     return this.guess.asked;
   }
 
@@ -156,18 +157,20 @@ class View {
     this.form.replaceChildren(...this.controls.elements);
     if (this.guess.asked) this.controls.bar.append(this.guess.element);
     this.past.fork.hidden = !lab.fork || !lab.live;
-    this.showTable();
+    this.table.replaceChildren(table(this.outcomes));
   }
 
   /** A run comes on show. @param {Run} run */
   enter(run) {
     const old = this.run, frame = this.frame, other = old?.run !== run.run;
     if (old && other && !old.recorded) {
-      if (frame?.iteration && frame.state !== "ended" && !run.recorded) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
+      const left = frame?.iteration && frame.state !== "ended" && !run.recorded;
+      if (left) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
       if (this.series.count) this.ghosts.push({ run: old.run, series: this.series });
     }
     this.ghosts = this.ghosts.filter(ghost => ghost.run !== run.run).slice(-GHOSTS);
-    if (other && !run.recorded) this.taken = this.taken.run === null && run.parent === null ? { ...this.taken, run: run.run } : { guesses: [], run: run.run };
+    const meant = this.taken.run === null && run.parent === null; // the guess was made for this run
+    if (other && !run.recorded) this.taken = { guesses: meant ? this.taken.guesses : [], run: run.run };
     this.known = !old || !other;
     this.series = new Series(QUANTITIES.length);
     this.hazards = new Series(1);
@@ -223,28 +226,42 @@ class View {
     if (!scene || !frame || !run) return;
     this.facts.textContent = this.status();
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
-    past.show(run.recorded && !scene.nanAt ? "" : ` of ${whole(this.series.last)}`, frame.iteration, Boolean(frame.rewind) && !run.recorded);
-    const k = this.hazards.find(Math.min(scene.until, past.position ?? Infinity) + 1) - 1, p = k < 0 ? NaN : this.hazards.high[k];
-    this.chance.textContent = chance(p);
-    this.chance.style.setProperty("--grow", String(p > 0 ? Math.min(Math.max(1 + Math.log10(p) / 4, 0), 1) : 0)); // 1e-4: small, 1: large
-    this.figure.of("hazard").element.parentElement.hidden = !run.hazard || this.figure.of("hazard").element.classList.contains("off");
-    if (this.guess.asked) this.figure.draw(scene, `${run.title}, learning rate ${rateText(run.lr)}, ${scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`}.`);
+    const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(this.series.last)}`;
+    past.show(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
+    this.showChance(scene);
+    const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
+    if (this.guess.asked) this.figure.draw(scene, `${run.title}, learning rate ${rateText(run.lr)}, ${place}.`);
   }
 
-  /** @returns {import("./panels.js").Scene|null} */
+  /** The chance that this batch is the last, in figures that grow with it. @param {import("./scene.js").Scene} scene */
+  showChance({ run, hazards, until }) {
+    const { element } = this.figure.of("hazard"), k = hazards.find(Math.min(until, this.past.position ?? Infinity) + 1) - 1;
+    const p = k < 0 ? NaN : hazards.high[k], grow = p > 0 ? Math.min(Math.max(1 + Math.log10(p) / 4, 0), 1) : 0; // from 1e-4 on
+    this.chance.textContent = chance(p);
+    this.chance.style.setProperty("--grow", String(grow));
+    element.parentElement.hidden = !run.hazard || element.classList.contains("off");
+  }
+
+  /** @returns {import("./scene.js").Scene|null} */
   scene() {
     const { run, frame, series, past, figure } = this;
     if (!run || !frame) return null;
-    const picture = this.shown = past.pictures.get(past.position ?? frame.iteration) ?? this.shown ?? frame, until = run.recorded ? past.position ?? 0 : series.last;
-    const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null, nanAt = end && end <= until ? end : null;
+    // the last picture stays until the one that was asked for is here
+    const picture = this.shown = past.pictures.get(past.position ?? frame.iteration) ?? this.shown ?? frame;
+    const until = run.recorded ? past.position ?? 0 : series.last;
+    const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
+    const nanAt = end && end <= until ? end : null;
+    const ghosts = this.ghosts.map(ghost => ({ series: ghost.series, strong: ghost.run === run.parent }));
     return {
-      theme: figure.theme ??= figure.colours(this.root), run, series, hazards: this.hazards, picture, until, nanAt, cursor: past.position, x: this.window(run, frame),
-      running: frame.state === "running", guesses: this.taken.run === run.run ? this.taken.guesses : [], lives: nanAt ? this.lives(run) : [], pinned: figure.pinned,
-      narrow: this.root.clientWidth < 700, lowest: figure.lowest, ghosts: run.recorded ? [] : this.ghosts.map(ghost => ({ series: ghost.series, strong: ghost.run === run.parent })),
+      theme: figure.theme ??= figure.colours(this.root), run, series, hazards: this.hazards, picture, until, nanAt,
+      cursor: past.position, x: this.window(run, frame), running: frame.state === "running", pinned: figure.pinned,
+      guesses: this.taken.run === run.run ? this.taken.guesses : [], lives: nanAt ? livesLike(this.lab, run) : [],
+      narrow: this.root.clientWidth < 700, lowest: figure.lowest, ghosts: run.recorded ? [] : ghosts,
     };
   }
 
-  /** The iterations on show: all, in steps, so that the axis stands still; or the last ones. @param {Run} run @param {Frame} frame @returns {[number, number]} */
+  /** The iterations on show: all, in steps, so that the axis stands still; or the last ones.
+   * @param {Run} run @param {Frame} frame @returns {[number, number]} */
   window(run, frame) {
     const end = this.series.last, zoomed = this.past.zoom.checked && this.past.position !== null;
     if (zoomed) return [Math.max((run.recorded ? null : frame.rewind?.[0]) ?? end - LAST, 1) - 0.5, end + 1];
@@ -254,36 +271,21 @@ class View {
     return [start + (this.span < 100 ? 0.5 : 0), start + this.span];
   }
 
-  /** Recorded lives of runs like this one. @param {Run} run @returns {number[]} */
-  lives(run) {
-    const same = (/** @type {import("./types.js").Settings} */ settings) => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
-    return this.lab?.lives.find(({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings))?.iterations ?? [];
-  }
-
   // ---- words
 
-  /** How things stand, in numbers. */
   status() {
-    const { run, frame, series } = this, last = series.count - 1;
+    const { run, frame } = this;
     if (this.late) return "Waiting for the engine: it answers as soon as it is free.";
-    if (!run || !frame) return "";
-    const logit = (/** @type {import("./types.js").Quantity} */ name) => short(series.high[last * QUANTITIES.length + QUANTITIES.indexOf(name)]);
-    const facts = run.recorded ? [run.title, `learning rate ${rateText(run.lr)}`, "recorded"]
-      : [frame.state, `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`, frame.state === "running" && frame.speed ? `${whole(frame.speed)} iterations/s` : "",
-        last < 0 ? "" : `generated logits ${logit("fake_min")} to ${logit("fake_max")}`];
-    return [this.controls?.differing(run).length ? run.title : "", ...facts].filter(Boolean).join(" · ");
+    return run && frame ? status(run, frame, this.series, Boolean(this.controls?.differing(run).length)) : "";
   }
 
-  /** What matters most just now. @param {import("./panels.js").Scene|null} scene */
+  /** @param {import("./scene.js").Scene|null} scene */
   sentence(scene) {
     if (this.controls?.wrong) return this.controls.wrong;
     if (!scene || !this.frame) return this.said;
     if (!this.guess.asked) return "Predict first, or press No guess.";
-    const { nanAt, run, guesses, picture } = scene, changed = this.controls?.differing(run) ?? [], parts = [this.said];
-    if (nanAt) parts.unshift((picture.verdict ?? this.past.pictures.get(nanAt)?.verdict)?.words ?? `NaN at iteration ${whole(nanAt)}.`, score(guesses, nanAt));
-    else if (this.frame.dead) parts.unshift("Finite but dead: G gets no gradient any more.");
-    if (changed.length && this.frame.iteration) parts.push(`${changed.join(", ")} changed: Start begins a new run.`);
-    return parts.filter(Boolean).join(" ") || (run.recorded ? "Press Play, or drag the iteration." : this.frame.iteration ? "" : "Press Start.");
+    const verdict = scene.picture.verdict ?? this.past.pictures.get(scene.nanAt ?? 0)?.verdict;
+    return sentence(scene, this.frame, verdict, this.said, this.controls?.differing(scene.run) ?? []);
   }
 
   /** To screen readers, politely. @param {string} words */
@@ -296,17 +298,11 @@ class View {
   note(outcome) {
     const { run, frame, taken } = this;
     if (!run || !frame) return;
-    const line = { rates: ratesText(frame.rates), settings: run.title, guess: inWords(taken.run === run.run ? taken.guesses : []), outcome };
+    const guess = inWords(taken.run === run.run ? taken.guesses : []);
+    const line = { rates: ratesText(frame.rates), settings: run.title, guess, outcome };
     this.outcomes.push(line);
     this.send({ type: "outcome", run: run.run, outcome: line });
-    this.showTable();
-  }
-
-  showTable() {
-    const cells = (/** @type {string} */ tag, /** @type {string[]} */ words) => h("tr", {}, ...words.map(word => h(tag, {}, word)));
-    const rows = this.outcomes.slice(-LINES).reverse().map(o => cells("td", [o.rates, o.settings, o.guess, o.outcome]));
-    const table = h("table", {}, h("caption", {}, "Runs so far, newest first"), h("thead", {}, cells("th", ["learning rate", "run", "guess", "outcome"])), h("tbody", {}, ...rows));
-    this.table.replaceChildren(...(rows.length ? [h("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of runs" }, table)] : []));
+    this.table.replaceChildren(table(this.outcomes));
   }
 
   /** The engine cannot be reached. @param {string} text */
@@ -324,8 +320,6 @@ class View {
     clearTimeout(this.waiting);
     this.past.stop();
     this.over.abort();
-    this.sizes?.disconnect();
-    this.themes?.disconnect();
     cancelAnimationFrame(this.pending);
     this.root.remove();
   }
