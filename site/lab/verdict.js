@@ -7,7 +7,7 @@ const NAMES = ["matlab", "logits", "bce", "epsilon"];
 
 /** How rare a normal latent is. @param {ArrayLike<number>} z */
 export function rarity(z) {
-  const square = Array.from(z).reduce((sum, v) => sum + v * v, 0), tail = upperGamma(z.length / 2, square / 2);
+  const square = Array.from(z).reduce((sum, v) => sum + v * v, 0), tail = upperGamma(z.length / 2, Math.fround(square / 2)); // float32, as there
   const name = z.length === 1 ? `z = ${z[0].toFixed(2)}` : `|z| = ${Math.sqrt(square).toFixed(2)}`;
   if (!tail) return `${name}, no draw is ever as far out`;
   return `${name}, 1 draw in ${tail < 0.1 ? whole(1 / tail) : (1 / tail).toFixed(1)} is as far out`;
