@@ -20,7 +20,8 @@ window.sent = [];
 window.parts = {{ parseGuesses, compare, chance, Series, ratesText, attach }};
 window.view = createView(document.getElementById("root"), {{ send: command => window.sent.push(command) }});
 const array = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
-window.tell = text => window.view.receive(JSON.parse(text, (key, value) => (value?.floats === undefined ? value : array(value.floats))));
+const revive = (key, value) => (value?.floats === undefined ? value : array(value.floats));
+window.tell = text => window.view.receive(JSON.parse(text, revive));
 </script>"""
 
 
@@ -52,6 +53,13 @@ class Engine:
         recorded = [{"id": "slow", "label": "pulses, 1e-4", "seeds": 2}]
         standard = {"engine": "a test", "lr": 1e-3, "fields": fields, "fork": "fix", "recorded": recorded, "live": True}
         self.tell(**{"type": "lab", "lives": lives, **standard, **more})
+
+    def again(self, **lab):
+        """The page opened once more, offered another lab, without a guess."""
+        self.page.goto(self.page.address)
+        self.lab(**lab)
+        self.run()
+        self.press("No guess")
 
     def run(self, run=1, first=True, **more):
         """A new run, and its first frame, at iteration 0."""
@@ -187,8 +195,9 @@ def test_guesses_are_understood(engine, text, guesses, left):
 
 
 def test_numbers_are_written_as_people_say_them(engine):
-    compare = engine.page.evaluate("() => [[100, 14], [14, 14], [20, 14]].map(pair => parts.compare(...pair))")
-    assert compare == ["you 100, it was 14: a factor of 7", "you 14, it was 14: exactly right", "you 20, it was 14: a factor of 1.4"]
+    compared = engine.page.evaluate("() => [100, 14, 20].map(guess => parts.compare(guess, 14))")
+    factors = ["you 100, it was 14: a factor of 7", "you 14, it was 14: exactly right", "you 20, it was 14: a factor of 1.4"]
+    assert compared == factors
     assert engine.page.evaluate("() => [0.153, 0.0763, 1e-4].map(parts.chance)") == ["15 %", "7.6 %", "1 in 10,000"]
     assert engine.page.evaluate("() => parts.ratesText([[1, 1e-4], [812, 1e-3]])") == "1e-4, then 1e-3 at 812"
     many = engine.page.evaluate("() => parts.ratesText(Array.from({length: 50}, (_, k) => [k + 1, 1e-3 + k * 1e-5]))")
@@ -212,7 +221,10 @@ def test_a_long_curve_keeps_its_spike(engine):
       series.append(rows, 100000);
       series.append(rows.subarray(0, 9 * 10), 100000);  // sent twice: dropped
       let points = 0, most = 0, at = 0;
-      series.walk(0, 0, series.count, 300, (iteration, low, high) => { points++; if (high > most) [most, at] = [high, iteration]; });
+      series.walk(0, 0, series.count, 300, (iteration, low, high) => {
+        points++;
+        if (high > most) [most, at] = [high, iteration];
+      });
       return [series.count, points, most, at >= 54322 && at < 54322 + 300];
     }""")
     assert found == [100_000, 334, 50, True]
@@ -226,7 +238,8 @@ def test_the_picture_waits_for_a_guess(engine):
     assert page.locator(".figure").is_hidden() and "which iteration" in page.locator(".gate").inner_text()
     for name in ("Start", "One iteration", "Only D", "Keep my guess"):
         engine.press(name)
-    assert not engine.sent("start") and not engine.sent("one") and page.locator("textarea").evaluate("e => e === document.activeElement")
+    assert not engine.sent("start") and not engine.sent("one")
+    assert page.locator("textarea").evaluate("e => e === document.activeElement")
     page.locator("textarea").fill("1e4")
     page.keyboard.press("Enter")
     assert page.locator(".figure").is_visible() and page.locator(".gate").count() == 0
@@ -260,7 +273,7 @@ def test_any_rate_is_kept_to_the_last_digit(started, text, rate):
 
 
 def test_showing_the_lab_changes_no_rate(started):
-    started.lab(lr=3e-4)
+    started.again(lr=3e-4)
     assert started.page.get_by_label("Learning rate", exact=True).input_value() == "3e-4"
     started.press("Start")
     assert started.sent("start")[-1]["lr"] == 3e-4 and not started.sent("rate")
@@ -275,7 +288,10 @@ def test_the_slider_acts_in_flight_and_fills_the_box(started):
     assert started.page.get_by_label("Learning rate", exact=True).input_value() == "3.2e-4"
 
 
-@pytest.mark.parametrize("label, text", [("Learning rate", "1"), ("Learning rate", "fast"), ("Batch", "1"), ("Seed", "-1"), ("Seed", "1.5"), ("Seed", "")])
+@pytest.mark.parametrize(
+    "label, text",
+    [("Learning rate", "1"), ("Learning rate", "fast"), ("Batch", "1"), ("Seed", "-1"), ("Seed", "1.5"), ("Seed", "")],
+)
 def test_a_box_that_cannot_be_read_says_so_and_starts_nothing(started, label, text):
     box = started.page.get_by_label(label, exact=True)
     box.fill(text)
@@ -311,7 +327,7 @@ def test_single_steps_say_which_network(started):
 
 def test_keys_stay_inside(started):
     assert started.page.locator(".ganlab").get_attribute("data-lm-suppress-shortcuts") == "true"
-    started.page.evaluate("() => { window.heard = []; document.addEventListener('keydown', event => window.heard.push(event.key)); }")
+    started.page.evaluate("() => { window.heard = []; document.addEventListener('keydown', e => window.heard.push(e.key)); }")
     started.page.get_by_label("Fix", exact=True).focus()
     started.page.keyboard.press("m")
     assert started.page.evaluate("() => window.heard") == []
@@ -330,7 +346,8 @@ def test_a_guess_is_judged_and_does_not_stay_for_the_next_run(engine):
     engine.press("Start")
     engine.nan(14)
     assert "you 100, it was 14: a factor of 7" in verdict(engine)
-    assert engine.sent("outcome")[-1]["outcome"] == {"rates": "1e-3", "settings": "pulses, seed 0", "guess": "100", "outcome": "NaN at 14"}
+    line = {"rates": "1e-3", "settings": "pulses, seed 0", "guess": "100", "outcome": "NaN at 14"}
+    assert engine.sent("outcome")[-1]["outcome"] == line
     engine.press("Start")  # a new run, without a guess
     engine.run(2)
     engine.nan(14)
@@ -361,7 +378,7 @@ def test_reset_clears_the_guess(started):
 def test_a_classs_guesses_are_ticks_over_recorded_lives(started):
     guess(started, "33, 500, 12,600")
     started.press("Start")
-    started.frame(3)
+    started.frame(3, "paused")
     assert "0 recorded lives" in described(started, "lives"), "the lives would tell the answer"
     started.nan(14)
     assert "3 guesses, median 500; nearest 33, it was 14: a factor of 2.4" in verdict(started)
@@ -459,7 +476,7 @@ def test_a_wide_latent_is_called_one_slice_and_an_old_atlas_old(started):
 
 def test_words_of_the_engine_never_become_html(started):
     evil = "<img src=x onerror=alert(1)>"
-    started.lab(note=evil, outcomes=[{"rates": evil, "settings": evil, "guess": evil, "outcome": evil}])
+    started.again(note=evil, outcomes=[{"rates": evil, "settings": evil, "guess": evil, "outcome": evil}])
     started.run(2, title=evil, unit=evil)
     started.nan(14)
     started.frame(0, "ended", said=evil)
@@ -494,11 +511,49 @@ def test_an_engine_out_of_reach_is_said(started):
     assert started.page.get_by_role("button", name="Start", exact=True).is_disabled()
 
 
+def test_what_gets_no_answer_is_not_waited_for(started):
+    started.page.evaluate("() => { window.setTimeout = act => act(); }")
+    started.page.get_by_label("Learning rate, slider").fill("-4")
+    started.page.get_by_label("Speed").select_option("flat out")
+    drawn(started.page)
+    assert started.sent("rate") and started.sent("speed") and "Waiting" not in started.page.locator(".facts").text_content()
+
+
+def test_a_second_page_of_the_engine_takes_nothing_from_this_one(started):
+    started.page.get_by_label("Batch", exact=True).fill("32")
+    started.lab()  # the engine answers another page's hello: all pages hear it
+    started.run(1)
+    started.press("Start")
+    assert started.sent("start")[-1]["settings"]["batch"] == 32
+
+
+def test_a_recipe_outside_the_menu_is_one_choice_more(engine):
+    engine.page.goto(engine.page.address)
+    field = {"name": "fix", "label": "Fix", "kind": "choice", "value": "loss = softplus", "options": ["no fix"]}
+    engine.lab(fields=[field])
+    engine.run(settings={"fix": "loss = softplus"})
+    engine.press("No guess")
+    engine.press("Start")
+    assert engine.sent("start")[-1]["settings"] == {"fix": "loss = softplus"} and "changed" not in verdict(engine)
+
+
+def test_a_look_at_a_record_costs_the_live_run_nothing(started):
+    guess(started, "50")
+    started.press("Start")
+    started.nan(14)
+    started.run(7, recorded=True, stops=np.array([1, 2]))
+    started.frame(2, "paused")
+    started.run(1, first=False)
+    started.frame(14, "ended")
+    assert "you 50, it was 14" in verdict(started) and len(started.sent("outcome")) == 1
+
+
 def test_destroy_leaves_nothing(started):
     started.page.evaluate("() => view.destroy()")
     assert started.sent("bye") and started.page.locator("#root").evaluate("e => e.childElementCount") == 0
     count = started.page.evaluate("() => window.sent.length")
-    started.page.evaluate("() => { document.dispatchEvent(new Event('visibilitychange')); window.dispatchEvent(new Event('pagehide')); }")
+    started.page.evaluate("() => document.dispatchEvent(new Event('visibilitychange'))")
+    started.page.evaluate("() => window.dispatchEvent(new Event('pagehide'))")
     assert started.page.evaluate("() => window.sent.length") == count
 
 
@@ -615,7 +670,8 @@ def test_it_fits_the_screen(started, width, height):
     started.nan(14)
     drawn(page)
     assert page.evaluate("() => document.documentElement.scrollWidth") <= width
-    assert all(box["width"] > 100 and box["height"] > 40 for box in (c.bounding_box() for c in page.locator(".figure canvas").all()))
+    boxes = [canvas.bounding_box() for canvas in page.locator(".figure canvas").all()]
+    assert all(box["width"] > 100 and box["height"] > 40 for box in boxes)
     if width >= 1000:  # JupyterLab's own bars take about 110 pixels
         last = page.locator(".past").bounding_box()
         assert last["y"] + last["height"] <= height - 115
@@ -670,9 +726,9 @@ def test_the_state_is_told_to_screen_readers(started):
 
 
 def test_everything_can_be_reached_by_keyboard(started):
-    seen = set()
+    seen, name_of = set(), "e => e.getAttribute('aria-label') ?? e.labels?.[0]?.innerText ?? e.innerText"
     for _ in range(60):
         started.page.keyboard.press("Tab")
-        seen.add(started.page.evaluate("() => { const e = document.activeElement; return e.getAttribute('aria-label') ?? e.labels?.[0]?.innerText ?? e.innerText; }"))
+        seen.add(started.page.evaluate(f"() => ({name_of})(document.activeElement)"))
     for name in ("Learning rate", "Learning rate, slider", "Start", "Reset", "Speed", "Fix", "Batch", "Panels", "Play"):
         assert any(text and text.startswith(name) for text in seen), name

@@ -9,10 +9,11 @@ import re
 from pathlib import Path
 
 HERE = Path(__file__).parent
+# each uses only those before it
 MODULES = (
     "wire", "text", "series", "plot", "dom", "controls", "guess", "past", "scene", "curves", "samples", "atlas",
     "figure", "words", "view",
-)  # fmt: skip  (each uses only those before it)
+)  # fmt: skip
 STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 
 

@@ -61,7 +61,8 @@ export class Controls {
 
   /** The labels of what differs from a run's settings. @param {Run} run */
   differing(run) {
-    return run.recorded ? [] : this.fields.filter(field => run.settings[field.name] !== field.get()).map(field => field.label);
+    const differs = field => String(run.settings[field.name]) !== String(field.get());
+    return run.recorded ? [] : this.fields.filter(differs).map(field => field.label);
   }
 
   /** Show a run's settings. @param {Run} run */

@@ -19,7 +19,8 @@ export const named = (words, control, kind = "") => h("label", { class: `named $
 
 /** A menu. @param {string} words @param {string[]} options @param {string} value @param {(value: string) => void} changed */
 export function menu(words, options, value, changed) {
-  const choices = options.map(option => h("option", { value: option }, option));
+  const known = options.includes(value) || !options.length ? options : [...options, value];
+  const choices = known.map(option => h("option", { value: option }, option));
   const select = h("select", { "aria-label": words, onchange: () => changed(select.value) }, ...choices);
   select.value = value;
   return { element: named(words, select), select };

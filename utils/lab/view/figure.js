@@ -6,6 +6,7 @@ import { hazard, lives, logits, losses, scores } from "./curves.js";
 import { Plot } from "./plot.js";
 import { samples } from "./samples.js";
 import { sampleOf } from "./scene.js";
+import { chance } from "./text.js";
 
 /** @typedef {import("./scene.js").Scene} Scene */
 /** @typedef {{panel: import("./scene.js").Panel, canvas: any, title: any, remark: any, element: any, plot: Plot}} Part */
@@ -30,6 +31,8 @@ export class Figure {
     const names = { role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id };
     this.grid = h("div", { class: "figure", ...names },
       column("losses", "scores", "logits"), column("real", "fake"), column("atlas", "along"));
+    this.number = h("output", { class: "chance", "aria-live": "off" });
+    this.hazard = h("div", { class: "hazard" }, this.number, this.of("hazard").element);
     this.tip = h("div", { class: "tip", hidden: true });
     this.element = h("div", { class: "stage" }, this.grid, this.tip, this.description);
   }
@@ -153,6 +156,15 @@ export class Figure {
     this.described = now; // not 30 times a second: somebody may be listening
     for (const [canvas, text] of words) canvas.setAttribute("aria-label", text);
     this.description.textContent = `${headline} ${words.map(([, text]) => text).join(". ")}.`;
+  }
+
+  /** The chance that this batch is the last, in figures that grow with it. @param {Scene} scene */
+  chance({ run, hazards, until, cursor }) {
+    const k = hazards.find(Math.min(until, cursor ?? Infinity) + 1) - 1, p = k < 0 ? NaN : hazards.high[k];
+    this.number.textContent = chance(p);
+    const grow = p > 0 ? Math.min(Math.max(1 + Math.log10(p) / 4, 0), 1) : 0; // from 1e-4 on
+    this.number.style.setProperty("--grow", String(grow));
+    this.hazard.hidden = !run.hazard || this.of("hazard").element.classList.contains("off");
   }
 
   /** Cross and numbers where one points. @param {Scene} scene @param {{part: Part, x: number, y: number}} hover */

@@ -18,6 +18,7 @@ export class Past {
     this.asked = /** @type {number|null} */ (null); // one question at a time
     this.pictures = /** @type {Map<number, Picture>} */ (new Map());
     this.playing = /** @type {any} */ (undefined);
+    this.span = 16; // iterations on the axis
     this.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Iteration shown" });
     this.slider.addEventListener("input", () => {
       this.stop();
@@ -36,6 +37,7 @@ export class Past {
   forget(recorded) {
     this.stop();
     this.stops = [];
+    this.span = 16;
     this.position = this.asked = null;
     this.pictures.clear();
     this.zoom.checked = !recorded;
@@ -93,6 +95,18 @@ export class Past {
     clearTimeout(this.playing);
     this.playing = undefined;
     this.play.textContent = "Play";
+  }
+
+  /** The iterations on the axis: all, in steps, so that it stands still; or the last ones.
+   * @param {import("./types.js").Run} run @param {import("./types.js").Frame} frame @param {number} end
+   * @returns {[number, number]} */
+  window(run, frame, end) {
+    const last = (run.recorded ? null : frame.rewind?.[0]) ?? end - LAST;
+    if (this.zoom.checked && this.position !== null) return [Math.max(last, 1) - 0.5, end + 1];
+    if (run.recorded) return [1, Math.max(end * 1.03, 4)];
+    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0;
+    while (start + this.span < end) this.span *= 1.5;
+    return [start + (this.span < 100 ? 0.5 : 0), start + this.span];
   }
 
   /** @param {string} of   " of 4,844", or nothing where that would tell the end

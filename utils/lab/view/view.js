@@ -4,9 +4,9 @@ import { Controls } from "./controls.js";
 import { h } from "./dom.js";
 import { Figure } from "./figure.js";
 import { Guess, inWords, livesLike } from "./guess.js";
-import { LAST, Past } from "./past.js";
+import { Past } from "./past.js";
 import { QUANTITIES, Series } from "./series.js";
-import { chance, ratesText, rateText, whole } from "./text.js";
+import { ratesText, rateText, whole } from "./text.js";
 import { sentence, status, table } from "./words.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
@@ -35,12 +35,13 @@ class View {
     this.hazards = new Series(1);
     this.ghosts = /** @type {{run: number, series: Series}[]} */ ([]);
     this.shown = /** @type {import("./types.js").Picture|null} */ (null);
-    this.taken = /** @type {{guesses: number[], run: number|null}} */ ({ guesses: [], run: null }); // null: the next run's
+    this.guesses = /** @type {Map<number, number[]>} */ (new Map()); // of each run that was here
+    this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
     this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
     this.unanswered = /** @type {Frame|null} */ (null);
     this.said = "";
     this.known = true; // a run that was going before this page was there is not noted down once more
-    this.span = this.spoken = this.pending = 0;
+    this.spoken = this.pending = 0;
     this.waiting = /** @type {any} */ (undefined);
     this.late = false;
     this.over = new AbortController(); // ends all listeners at once
@@ -61,14 +62,12 @@ class View {
     this.verdict = h("p", { class: "verdict" });
     this.live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
     this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab" });
-    this.chance = h("output", { class: "chance", "aria-live": "off" });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
-    const hazard = h("div", { class: "hazard" }, this.chance, this.figure.of("hazard").element);
     const below = h("div", { class: "below" }, this.figure.of("lives").element, this.table);
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
     this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: e => e.stopPropagation() },
-      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), hazard),
+      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.figure.hazard),
       this.figure.element, this.past.element, below, this.live);
     root.replaceChildren(this.root);
     const { signal } = this.over;
@@ -81,7 +80,7 @@ class View {
   /** @param {Command} command */
   send(command) {
     this.engine(command);
-    if (["ack", "outcome", "bye"].includes(command.type)) return;
+    if (["ack", "outcome", "bye", "rate", "speed"].includes(command.type)) return; // these get no answer
     this.waiting ??= setTimeout(() => {
       this.late = true;
       this.facts.textContent = this.status();
@@ -100,8 +99,8 @@ class View {
     this.past.stop();
     this.past.position = null;
     if (name === "Reset") this.guess.take();
-    if (name === "Reset" || next) this.taken = { guesses: this.guess.take(), run: null };
-    else if (!frame?.iteration) this.taken = { guesses: this.guess.take(), run: run.run };
+    if (name === "Reset" || next) this.next = this.guess.take();
+    else if (!frame?.iteration) this.guesses.set(run.run, this.guess.take());
     if (name === "Start") this.send({ type: "start", ...choice });
     else if (name === "Reset") this.send({ type: "reset", ...choice });
     else this.send({ type: "one", only: name === "Only D" ? "d" : name === "Only G" ? "g" : null, ...choice });
@@ -119,8 +118,8 @@ class View {
   /** A recorded run begins with the guess in the box. @returns {boolean} may it be shown? */
   recordedGuess() {
     if (!this.guess.asked) this.guess.answer();
-    const { run, taken } = this;
-    if (this.guess.asked && run?.recorded && taken.run !== run.run) this.taken = { guesses: this.guess.take(), run: run.run };
+    const { run, guesses } = this;
+    if (this.guess.asked && run?.recorded && !guesses.has(run.run)) guesses.set(run.run, this.guess.take());
     return this.guess.asked;
   }
 
@@ -146,8 +145,10 @@ class View {
 
   /** The controls, from what the engine offers. @param {import("./types.js").Lab} lab */
   offer(lab) {
-    this.lab = lab;
     this.outcomes = lab.outcomes ?? this.outcomes;
+    this.table.replaceChildren(table(this.outcomes));
+    if (this.controls) return; // another page of this engine said hello: keep what was typed here
+    this.lab = lab;
     this.said = lab.note ?? "";
     this.controls = new Controls(lab, {
       press: name => this.press(name), changed: () => this.request(), speed: speed => this.send({ type: "speed", speed }),
@@ -157,7 +158,6 @@ class View {
     this.form.replaceChildren(...this.controls.elements);
     if (this.guess.asked) this.controls.bar.append(this.guess.element);
     this.past.fork.hidden = !lab.fork || !lab.live;
-    this.table.replaceChildren(table(this.outcomes));
   }
 
   /** A run comes on show. @param {Run} run */
@@ -169,12 +169,14 @@ class View {
       if (this.series.count) this.ghosts.push({ run: old.run, series: this.series });
     }
     this.ghosts = this.ghosts.filter(ghost => ghost.run !== run.run).slice(-GHOSTS);
-    const meant = this.taken.run === null && run.parent === null; // the guess was made for this run
-    if (other && !run.recorded) this.taken = { guesses: meant ? this.taken.guesses : [], run: run.run };
-    this.known = !old || !other;
+    this.known = !old || this.guesses.has(run.run);
+    if (!run.recorded && !this.guesses.has(run.run)) {
+      this.guesses.set(run.run, run.parent === null ? this.next : []);
+      this.next = [];
+    }
     this.series = new Series(QUANTITIES.length);
     this.hazards = new Series(1);
-    Object.assign(this, { run, frame: null, shown: null, span: 16, said: this.known ? this.said : "" });
+    Object.assign(this, { run, frame: null, shown: null, said: this.known ? this.said : "" });
     this.figure.pinned = null;
     this.figure.titles(run);
     this.past.forget(run.recorded);
@@ -191,6 +193,7 @@ class View {
     this.past.keep(frame);
     if (frame.said || frame.state === "running") this.said = frame.said ?? "";
     if (run?.recorded) this.past.position ??= run.stops?.[0] ?? 1;
+    else if (frame.state === "running") this.past.position = null;
     const [from, to] = frame.rewind ?? [1, 0];
     this.past.stops = run?.stops ? Array.from(run.stops) : Array.from({ length: to - from + 1 }, (_, k) => from + k);
     this.past.want();
@@ -228,18 +231,9 @@ class View {
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
     const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(this.series.last)}`;
     past.show(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
-    this.showChance(scene);
+    this.figure.chance(scene);
     const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
     if (this.guess.asked) this.figure.draw(scene, `${run.title}, learning rate ${rateText(run.lr)}, ${place}.`);
-  }
-
-  /** The chance that this batch is the last, in figures that grow with it. @param {import("./scene.js").Scene} scene */
-  showChance({ run, hazards, until }) {
-    const { element } = this.figure.of("hazard"), k = hazards.find(Math.min(until, this.past.position ?? Infinity) + 1) - 1;
-    const p = k < 0 ? NaN : hazards.high[k], grow = p > 0 ? Math.min(Math.max(1 + Math.log10(p) / 4, 0), 1) : 0; // from 1e-4 on
-    this.chance.textContent = chance(p);
-    this.chance.style.setProperty("--grow", String(grow));
-    element.parentElement.hidden = !run.hazard || element.classList.contains("off");
   }
 
   /** @returns {import("./scene.js").Scene|null} */
@@ -254,21 +248,10 @@ class View {
     const ghosts = this.ghosts.map(ghost => ({ series: ghost.series, strong: ghost.run === run.parent }));
     return {
       theme: figure.theme ??= figure.colours(this.root), run, series, hazards: this.hazards, picture, until, nanAt,
-      cursor: past.position, x: this.window(run, frame), running: frame.state === "running", pinned: figure.pinned,
-      guesses: this.taken.run === run.run ? this.taken.guesses : [], lives: nanAt ? livesLike(this.lab, run) : [],
+      cursor: past.position, x: past.window(run, frame, series.last), running: frame.state === "running", pinned: figure.pinned,
+      guesses: this.guesses.get(run.run) ?? [], lives: nanAt ? livesLike(this.lab, run) : [],
       narrow: this.root.clientWidth < 700, lowest: figure.lowest, ghosts: run.recorded ? [] : ghosts,
     };
-  }
-
-  /** The iterations on show: all, in steps, so that the axis stands still; or the last ones.
-   * @param {Run} run @param {Frame} frame @returns {[number, number]} */
-  window(run, frame) {
-    const end = this.series.last, zoomed = this.past.zoom.checked && this.past.position !== null;
-    if (zoomed) return [Math.max((run.recorded ? null : frame.rewind?.[0]) ?? end - LAST, 1) - 0.5, end + 1];
-    if (run.recorded) return [1, Math.max(end * 1.03, 4)];
-    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0;
-    while (start + this.span < end) this.span *= 1.5;
-    return [start + (this.span < 100 ? 0.5 : 0), start + this.span];
   }
 
   // ---- words
@@ -296,9 +279,9 @@ class View {
 
   /** One line more in the table. @param {string} outcome */
   note(outcome) {
-    const { run, frame, taken } = this;
+    const { run, frame } = this;
     if (!run || !frame) return;
-    const guess = inWords(taken.run === run.run ? taken.guesses : []);
+    const guess = inWords(this.guesses.get(run.run) ?? []);
     const line = { rates: ratesText(frame.rates), settings: run.title, guess, outcome };
     this.outcomes.push(line);
     this.send({ type: "outcome", run: run.run, outcome: line });
