@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import math
 import sys
 import threading
 import time
@@ -14,23 +13,20 @@ import anywidget
 import numpy as np
 from IPython.display import display
 
-from utils.checks import flag, number, shown, whole
-from utils.data import DATA_SETS
+from utils.checks import flag, number, whole
+from utils.lab.controls import Controls, rate
 from utils.lab.recorded import Recorded, checked, listed, lives
 from utils.lab.run import Run
 from utils.lab.view import STYLE, widget
 from utils.machine import one_thread
-from utils.recipe import FIXES, RECOMMENDED, Recipe
+from utils.recipe import Recipe
 from utils.sweep import DATA
 
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
-MENU = FIXES | {"the combination": RECOMMENDED}  # one fix at a time, or what the series recommends
-BOXES = {"batch": (2, 8192), "seed": (0, 2**32 - 1), "latent": (1, 1024), "hidden_g": (1, 8192), "hidden_d": (1, 8192)}
-LABELS = {"hidden_g": "Width of G", "hidden_d": "Width of D"}
 ASLEEP = "The lab needs its kernel: run this cell again."
 # The sentence goes where a live view stands below it, and where none can, it stands in for "model not found".
-NOTE = f"""<p class="ganlab-asleep">{ASLEEP}</p><style>:has(> * > .ganlab-asleep):has(+ * .ganlab), :has(> * > * > .ganlab-asleep):has(+ * .ganlab),
+NOTE = f"""<p class="ganlab-asleep">{ASLEEP}</p><style>:has(.ganlab-asleep):has(+ * .ganlab),
 :has(.ganlab-asleep) + * .jupyter-widgets:not(:has(*)) {{ display: none }}</style>"""
 
 
@@ -56,18 +52,10 @@ class Lab(anywidget.AnyWidget):
         self, recipe: Recipe | None = None, seed: int = 0, *, iterations: int = 400_000, minutes: float = 30,
         threads: bool | None = None, folder: Path | str = DATA,
     ):  # fmt: skip
-        recipe = Recipe(lr=1e-3) if recipe is None else recipe
-        if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, not {shown(recipe)}")
-        number("the lab's learning rate", recipe.lr, at_least=1e-6, at_most=0.1)  # what the slider has
-        self.values = {name: getattr(recipe, name, seed) for name in BOXES}
-        for name, value in self.values.items():
-            self.values[name] = whole(name if name == "seed" else f"the lab's {name}", value, *BOXES[name])
+        self.controls = Controls(Recipe(lr=1e-3) if recipe is None else recipe, seed)
         self.cap, self.minutes = whole("iterations", iterations, at_least=1), number("minutes", minutes, above=0)
         self.threads = "google.colab" not in sys.modules if threads is None else flag("threads", threads)
-        self.folder, self.lr = checked(folder), recipe.lr
-        self.base, self.menu, fix = named(recipe)
-        self.values = {"data": recipe.data, "fix": fix} | self.values
+        self.folder, self.lr = checked(folder), self.controls.lr
         self.lock, self.stop, self.thread = threading.RLock(), threading.Event(), None
         self.stop.set()
         self.run: Run | None = None  # the live one; built when a page asks for it
@@ -133,20 +121,18 @@ class Lab(anywidget.AnyWidget):
                 self.pause()
             except Exception as error:
                 self.pause()
-                self._publish(said=f"{error}" if isinstance(error, ValueError) else f"Stopped by an error: {type(error).__name__}: {error}")
+                self._publish(stopped(error))
 
     def _hear_hello(self, command: dict) -> None:
         self.pages += 1
-        fields = [{"name": name, "label": name.title(), "kind": "choice", "value": self.values[name], "options": options}
-                  for name, options in (("data", list(DATA_SETS)), ("fix", list(self.menu)))]  # fmt: skip
-        fields += [{"name": name, "label": LABELS.get(name, name.title()), "kind": "whole", "value": self.values[name], "min": low, "max": high}
-                   for name, (low, high) in BOXES.items()]  # fmt: skip
         recorded = listed(self.folder)
-        note = {} if recorded else {"note": "There are no recorded runs here; make record makes them."}
-        self._tell({"type": "lab", "engine": "PyTorch in the kernel", "lr": self.lr, "fields": fields, "fork": "fix", "live": True,
-                    "recorded": recorded, "lives": lives(self.folder), "outcomes": list(self.outcomes.values()), **note})  # fmt: skip
+        self._tell({
+            "type": "lab", "engine": "PyTorch in the kernel", "lr": self.lr, "fields": self.controls.fields(), "fork": "fix",
+            "live": True, "recorded": recorded, "lives": lives(self.folder), "outcomes": list(self.outcomes.values()),
+            "note": "" if recorded else "There are no recorded runs here; make record makes them.",
+        })  # fmt: skip
         if self.run is None:
-            self._begin(self.values)
+            self._begin(self.controls.values)
         else:
             self._show(self.shown)
 
@@ -158,7 +144,7 @@ class Lab(anywidget.AnyWidget):
             self._publish()
 
     def _hear_rate(self, command: dict) -> None:
-        self.lr = number("learning rate", command["lr"], at_least=1e-6, at_most=0.1)
+        self.lr = rate(command["lr"])
 
     def _hear_speed(self, command: dict) -> None:
         self.pace, self.started = command["speed"], self.run.count
@@ -168,10 +154,12 @@ class Lab(anywidget.AnyWidget):
         if self.running:
             return
         # Each start has its own Event, so that a thread told to stop is never woken by the next start.
-        self.stop, self.started, self.speed = threading.Event(), self.run.count, None
+        self.stop, self.speed, self.began = threading.Event(), None, self.run.count
+        self.started = self.began  # from where normal speed accelerates
         if not self.threads:
             return self._work(self.run, self.stop, IN_TURN)
-        self.thread = threading.Thread(target=self._work, args=(self.run, self.stop, self.minutes * 60), daemon=True, name="lab")
+        work = (self.run, self.stop, self.minutes * 60)
+        self.thread = threading.Thread(target=self._work, args=work, daemon=True, name="lab")
         self.thread.start()
 
     def _hear_one(self, command: dict) -> None:
@@ -191,9 +179,9 @@ class Lab(anywidget.AnyWidget):
     def _hear_fork(self, command: dict) -> None:
         if not self.running and self.run.made and not self.recorded:
             self._hear_rate(command)
-            settings = self.run.settings | {"fix": command["settings"]["fix"]}
-            recipe, title = self._recipe(settings)
-            self._show(self.run.fork(next(self.tags), int(command["iteration"]), recipe, settings, title))
+            changed = self.run.settings | {"fix": command["settings"]["fix"]}
+            recipe = self.controls.recipe(changed, self.lr)
+            self._show(self.run.fork(next(self.tags), int(command["iteration"]), *recipe))
 
     def _hear_open(self, command: dict) -> None:
         self.pause()
@@ -208,18 +196,8 @@ class Lab(anywidget.AnyWidget):
 
     # ---- runs
 
-    def _recipe(self, settings: dict) -> tuple[Recipe, str]:
-        """The Recipe of these settings, and its title, which says what a fix made of them."""
-        boxes = {name: settings[name] for name in ("data", *BOXES) if name != "seed"}
-        recipe = Recipe(**{**vars(self.base), **boxes, "lr": self.lr, **self.menu[settings["fix"]]})
-        widths = {"latent": recipe.latent, "widths": (recipe.hidden_g, recipe.hidden_d)}
-        parts = [f"{name} {value[0]} and {value[1]}" if name == "widths" else f"{name} {value}"
-                 for name, value in widths.items() if value not in (1, (512, 2048))]  # fmt: skip
-        return recipe, ", ".join([recipe.data, settings["fix"], f"batch {recipe.batch}", *parts, f"seed {settings['seed']}"])
-
     def _begin(self, settings: dict) -> None:
-        recipe, title = self._recipe(settings)
-        self._show(Run(next(self.tags), recipe, dict(settings), title))
+        self._show(Run(next(self.tags), *self.controls.recipe(settings, self.lr)))
 
     def _meant(self, command: dict) -> None:
         """The run that a choice means: the live one, unless that has ended or is another."""
@@ -251,7 +229,7 @@ class Lab(anywidget.AnyWidget):
 
     def _tell(self, message: dict) -> None:
         arrays = {name: value for name, value in message.items() if isinstance(value, np.ndarray)}
-        rest = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in message.items() if name not in arrays}
+        rest = {name: value for name, value in message.items() if name not in arrays}
         self.send(rest | {"arrays": list(arrays)}, [np.ascontiguousarray(array, "<f4").tobytes() for array in arrays.values()])
 
     # ---- the thread
@@ -263,12 +241,12 @@ class Lab(anywidget.AnyWidget):
         except Exception as error:
             stop.set()
             with self.lock:
-                self._publish(f"Stopped by an error: {type(error).__name__}: {error}")
+                self._publish(stopped(error))
 
     def _train(self, run: Run, stop: threading.Event, seconds: float) -> None:
         """Train until told to stop, NaN, a cap, or nobody looks; a frame whenever the view has drawn the last one."""
         began = framed = counted = time.monotonic()
-        first, before = self.started, run.count
+        before = run.count
         while True:
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
@@ -276,9 +254,7 @@ class Lab(anywidget.AnyWidget):
                 if self.run is not run:  # another run has begun
                     return stop.set()
                 now, wait = time.monotonic(), self._wait(run)
-                said = f"Paused after {run.count - first:,} iterations; Start goes on." if run.count + 1 - first >= self.cap else ""
-                said = "Paused after its time; Start goes on." if now - began > seconds else said
-                said = "Paused: for half a minute nobody looked." if self.threads and now - max(self.heard, began) > SILENCE else said
+                said = self._enough(run, now - began, seconds, now - max(self.heard, began))
                 last = bool(said) or stop.is_set()
                 due = last or wait > 0.05 or (now - framed > FRAME and (self.free or not self.threads))
                 run.advance(self.lr, due)
@@ -293,16 +269,18 @@ class Lab(anywidget.AnyWidget):
             if wait > 0.002:
                 stop.wait(wait)
 
+    def _enough(self, run: Run, gone: float, seconds: float, silence: float) -> str:
+        """Why the thread stops by itself, or ""; all in seconds."""
+        if run.count + 1 - self.began >= self.cap:
+            return f"Paused after {self.cap:,} iterations; Start goes on."
+        if gone > seconds:
+            return "Paused after its time; Start goes on."
+        return "Paused: for half a minute nobody looked." if self.threads and silence > SILENCE else ""
+
     def _wait(self, run: Run) -> float:
         """Seconds until the next iteration. Normal speed starts slow, so that a short life can be seen."""
         return {"slow": 0.4, "normal": 0.4 * 0.85 ** min(run.count - self.started, 100)}.get(self.pace, 0.0)
 
 
-def named(recipe: Recipe) -> tuple[Recipe, dict, str]:
-    """(what a fix is applied to, the menu of fixes, the entry that gives `recipe`) for a lab's own recipe."""
-    boxes = {name: getattr(recipe, name) for name in ("lr", "data", *BOXES) if name != "seed"}
-    for fix, changes in MENU.items():
-        if Recipe(**{**boxes, **changes}) == recipe:
-            return Recipe(), MENU, fix
-    own = ", ".join(f"{name} {value}" for name, value in recipe.changes.items() if name not in boxes)
-    return recipe, {f"own recipe: {own}"[:60]: {}} | {fix: changes for fix, changes in MENU.items() if changes}, f"own recipe: {own}"[:60]
+def stopped(error: Exception) -> str:
+    return str(error) if isinstance(error, (TypeError, ValueError)) else f"Stopped by an error: {type(error).__name__}: {error}"

@@ -67,11 +67,12 @@ class Recorded:
         # stops: the first and last iterations, each atlas, and evenly between
         kept, even = trace.atlas.get("iteration", []), np.linspace(1, end, 200)
         stops = np.unique(np.concatenate([np.arange(1, 41), np.arange(end - 40, end + 1), kept, even]).astype(int))
-        settings = {"data": trace.recipe.data, "batch": trace.recipe.batch, "seed": trace.seed}
-        return about(trace.recipe) | {
-            "type": "run", "run": self.tag, "settings": settings, "title": f"recorded, {trace.recipe.data}, seed {trace.seed}",
-            "dimension": self.data.dimension, "unit": self.data.unit, "real": self.data.samples[:REALS].numpy(), "recorded": True,
-            "nanAt": trace.nan_at, "parent": None, "stops": stops[(stops >= 1) & (stops <= end)], "hazard": None,
+        real, recipe = self.data.samples[:REALS].numpy(), trace.recipe
+        return about(recipe) | {
+            "type": "run", "run": self.tag, "settings": {"data": recipe.data, "batch": recipe.batch, "seed": trace.seed},
+            "title": f"recorded, {recipe.data}, seed {trace.seed}", "dimension": self.data.dimension, "unit": self.data.unit,
+            "real": real, "recorded": True, "nanAt": trace.nan_at, "parent": None, "hazard": None,
+            "stops": stops[(stops >= 1) & (stops <= end)],
         }  # fmt: skip
 
     def frame(self, running: bool = False, everything: bool = True) -> dict:
@@ -79,8 +80,8 @@ class Recorded:
         trace, lr, none = self.trace, self.trace.recipe.lr, np.zeros(0)
         lows, highs = (np.stack(part, 1) for part in zip(*(trace.envelope(name) for name in QUANTITIES)))
         return self.moment(trace.iterations) | {
-            "type": "frame", "state": "ended" if trace.nan_at else "paused", "at": trace.iteration, "lows": lows, "highs": highs,
-            "rows": np.stack([trace.values[name] for name in QUANTITIES], 1), "hazardAt": none, "hazards": none,
+            "type": "frame", "state": "ended" if trace.nan_at else "paused", "at": trace.iteration, "lows": lows,
+            "highs": highs, "rows": np.stack([trace.values[name] for name in QUANTITIES], 1), "hazardAt": none, "hazards": none,
             "rates": [[1, lr]], "rate": lr, "speed": None, "dead": False, "rewind": None,
         }  # fmt: skip
 
@@ -107,7 +108,8 @@ class Recorded:
         z, logits, latent = batch["z"], batch["fake_logits"], self.trace.recipe.latent
         picture = {"z": z[:, 0], "fakeLogits": logits, "realLogits": batch["real_logits"], "fake": np.zeros(0)}
         if z.shape[1] > 1:  # the slice that training takes of a wider latent: through the largest logit's
-            picture["z"], picture["lengths"] = z @ (z[logits.argmax()] / np.linalg.norm(z[logits.argmax()])), np.linalg.norm(z[:, :latent], axis=1)
+            far = z[logits.argmax()]
+            picture |= {"z": z @ (far / np.linalg.norm(far)), "lengths": np.linalg.norm(z[:, :latent], axis=1)}
         elif len(image):  # G was not recorded; between two columns of its atlas it is a straight line, or nearly
             picture["fake"] = np.stack([np.interp(z[:, 0], ATLAS_Z, column) for column in image.T], 1)
         if trace.nan_at:

@@ -72,12 +72,17 @@ class Run:
 
     def _inherit(self, other: GAN) -> None:
         """The state of a GAN with the same networks, under this one's own recipe."""
-        averaged = (other.averaged.state_dict() if other.recipe.ema else other.generator.state_dict()) if self.gan.recipe.ema else {}
         recipe = self.gan.recipe
+        averaged = other.averaged.state_dict() if recipe.ema else {}  # the generator itself, where nothing was averaged
         self.gan.load_state(other.state() | {"recipe": asdict(recipe), "averaged": averaged})
         for optimiser in (self.gan.optimiser_g, self.gan.optimiser_d):
             optimiser.param_groups[0]["betas"] = (recipe.beta1, recipe.beta2)
         self.gan.lr = recipe.lr
+
+    @property
+    def back(self) -> list[int]:
+        """The first and the last iteration that one can go back to."""
+        return [max(self.first, self.count - BACK + 1), self.count]
 
     @property
     def made(self) -> int:
@@ -228,11 +233,12 @@ class Run:
             self.sent = [0, 0]
         rows, looks = self.rows[self.sent[0] : self.made].copy(), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
         self.sent = [self.made, len(self.looks)]
-        resting = "ended" if self.verdict else "paused" if self.made or self.parent else "ready"
+        state = "running" if running else "ended" if self.verdict else "paused" if self.made or self.parent else "ready"
+        still = state == "paused" and self.made > 0  # then there is time for a closer look
         return self.shown | thinned(rows, self.count - len(rows)) | {
-            "type": "frame", "state": "running" if running else resting, "hazardAt": looks[:, 0], "hazards": looks[:, 1],
+            "type": "frame", "state": state, "hazardAt": looks[:, 0], "hazards": looks[:, 1],
             "rates": self.rates, "rate": self.gan.optimiser_g.param_groups[0]["lr"],  # what a warm-up leaves of it
-            "dead": self.dead or (self.made > 0 and not running and not self.verdict and not alive(self.gan)), "rewind": None if running or not self.made else [max(self.first, self.count - BACK + 1), self.count],
+            "dead": self.dead or (still and not alive(self.gan)), "rewind": None if running or not self.made else self.back,
         }  # fmt: skip
 
     # ---- going back
@@ -247,10 +253,10 @@ class Run:
     @one_thread()
     def moment(self, iteration: int) -> dict:
         """One of the last iterations as it was, as a Picture."""
-        first = max(self.first, self.count - BACK + 1)
+        first, last = self.back
         if not self.past:
-            self._again(first, self.count, lambda step: self.past.update({self.gan.iteration: self._picture(step)}))
-        return self.past[min(max(iteration, first), self.count)]
+            self._again(first, last, lambda step: self.past.update({self.gan.iteration: self._picture(step)}))
+        return self.past[min(max(iteration, first), last)]
 
     @one_thread()
     def fork(self, tag: int, iteration: int, recipe: Recipe, settings: dict, title: str) -> Run:
@@ -260,17 +266,19 @@ class Run:
         """
         if other := [name for name in NETWORKS if getattr(recipe, name) != getattr(self.gan.recipe, name)]:
             raise ValueError(f"A fork keeps the networks and the data, and this fix changes {' and '.join(other)}.")
-        at = min(max(iteration, self.first, self.count - BACK + 1), self.count)
+        at = min(max(iteration, self.back[0]), self.count)
         self._again(at, at - 1)
         return Run(tag, recipe, settings, title, self)
 
 
 def verdict(iteration: int, why, z: torch.Tensor, recipe: Recipe) -> dict:
     """A Verdict from an Explanation and the latents (batch, columns) of its batch."""
-    side = {"generated": "fake", "real": "real"}.get(why.of) if why.sample is not None else None
-    rare = {"rare": rarity(z[why.sample, : recipe.latent], recipe.prior)} if side == "fake" else {}
-    term = {"term": why.term} if why.term else {}
-    return {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": side, "index": why.sample, **term, **rare}
+    found = {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": None, "index": None}
+    if why.sample is not None:
+        found |= {"side": {"generated": "fake"}.get(why.of, why.of), "index": why.sample}
+    if found["side"] == "fake":
+        found["rare"] = rarity(z[why.sample, : recipe.latent], recipe.prior)
+    return found | ({"term": why.term} if why.term else {})
 
 
 def thinned(rows: np.ndarray, before: int, most: int = 2000) -> dict:
