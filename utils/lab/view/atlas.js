@@ -22,7 +22,8 @@ export const atlas = {
       const side = Math.round(Math.sqrt(heat.length));
       plot.start(theme, { x: [box[0], box[1]], y: [box[2], box[3]] });
       plot.image(side, side, (column, line) => shade(heat[line * side + column] / 10));
-      scatter(plot, scene, true);
+      const outside = scatter(plot, scene, true);
+      if (outside) plot.remark = `${whole(outside)} generated points outside`;
     } else {
       plot.start(theme, { x: [-run.reach, run.reach], y: [0, run.dimension], xTicks: false, yFormat: () => "" });
       const value = (k, line) => image[k * run.dimension + line] / (2 * realReach(run));

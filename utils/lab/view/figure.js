@@ -148,8 +148,9 @@ export class Figure {
     this.of("lives").element.hidden = scene.guesses.length < 2;
     for (const { panel, canvas, plot, remark } of this.parts) {
       if (!canvas.clientWidth || !canvas.clientHeight) continue;
-      words.push([canvas, panel.draw(plot, scene)]);
-      if (remark.textContent !== plot.remark) remark.textContent = plot.remark;
+      const text = panel.draw(plot, scene);
+      words.push([canvas, plot.remark ? `${text}; ${plot.remark}` : text]);
+      if (remark.textContent !== plot.remark) remark.textContent = remark.title = plot.remark;
     }
     if (this.hover) this.cross(scene, this.hover);
     if (now - this.described < 1000 && scene.running) return;

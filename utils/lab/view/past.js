@@ -105,7 +105,7 @@ export class Past {
     if (this.zoom.checked && this.position !== null) return [Math.max(last, 1) - 0.5, end + 1];
     if (run.recorded) return [1, Math.max(end * 1.03, 4)];
     const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0;
-    while (start + this.span < end) this.span *= 1.5;
+    while (start + 0.96 * this.span < end) this.span *= 1.5;
     return [start + (this.span < 100 ? 0.5 : 0), start + this.span];
   }
 

@@ -58,7 +58,7 @@ export class Plot {
     this.axes = axes;
     this.remark = "";
     this.spots = [];
-    const left = axes.yTicks === false ? 2 : size * 3.1;
+    const left = axes.yTicks === false ? 2 : size * 3.3;
     const bottom = height - size * (axes.xTicks === false ? 0.5 : 1.45);
     this.box = { left, top: size * 0.55, right: width - size * 0.7, bottom };
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);

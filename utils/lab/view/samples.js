@@ -37,14 +37,21 @@ function marked({ run, picture, pinned }, side) {
   return { sample: sampleOf(picture, run, side, top(fakeLogits)), why, special: false };
 }
 
-/** Points in the plane. @param {Plot} plot @param {Scene} scene @param {boolean} generated   draw those too */
+/** Points in the plane. @param {Plot} plot @param {Scene} scene @param {boolean} generated   draw those too
+ * @returns {number} how many of them lie outside */
 export function scatter(plot, { theme, run, picture }, generated) {
-  const cloud = picture.cloud ?? picture.fake;
+  const cloud = picture.cloud ?? picture.fake, { x: [left, right], y: [low, high] } = plot.axes;
+  let outside = 0;
   plot.inside(() => {
     for (let k = 0; k < Math.min(run.real.length, 1000); k += 2)
       plot.spot(plot.x(run.real[k]), plot.y(run.real[k + 1]), generated ? 1.6 : 2.2, theme.real);
-    for (let k = 0; generated && k < cloud.length; k += 2) plot.spot(plot.x(cloud[k]), plot.y(cloud[k + 1]), 2.2, theme.g);
+    for (let k = 0; generated && k < cloud.length; k += 2) {
+      const [x, y] = [cloud[k], cloud[k + 1]];
+      if (x < left || x > right || y < low || y > high) outside++;
+      else plot.spot(plot.x(x), plot.y(y), 2.2, theme.g);
+    }
   });
+  return outside;
 }
 
 /** Small images, the last one framed if it is special. Grey within the real data's range; beyond it the colours of the
@@ -69,7 +76,8 @@ function tiles(plot, { run, theme }, images, why) {
  * @param {Float32Array[]} drawn @param {{sample: Float32Array|null, why: string, special: boolean}} mark */
 function axes(plot, scene, side, drawn, { sample, why, special }) {
   const { run, theme } = scene, plane = run.kind === "plane", colour = side === "fake" ? theme.g : theme.real;
-  const most = reach(plot, run, side === "real" ? [] : sample ? [...drawn, sample] : drawn);
+  const cloud = plane ? [scene.picture.fake, scene.picture.cloud ?? scene.picture.fake] : drawn;
+  const most = reach(plot, run, side === "real" ? [] : sample ? [...cloud, sample] : cloud);
   const strong = special ? theme.ink : colour;
   plot.start(theme, { x: plane ? [-most, most] : [0, 1], y: [-most, most] });
   if (sample) plot.remark = why;
