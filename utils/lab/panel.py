@@ -57,7 +57,7 @@ class Lab(anywidget.AnyWidget):
         self.threads = "google.colab" not in sys.modules if threads is None else flag("threads", threads)
         self.folder, self.lr = checked(folder), self.controls.lr
         self.lock, self.stop, self.thread = threading.RLock(), threading.Event(), None
-        self.stop.set()
+        self.worked: threading.Event | None = None  # the `stop` of the thread that trains
         self.run: Run | None = None  # the live one; built when a page asks for it
         self.recorded: Recorded | None = None  # the one on show
         self.tags, self.outcomes, self.pages, self.queue = itertools.count(1), {}, 0, []
@@ -75,8 +75,8 @@ class Lab(anywidget.AnyWidget):
 
     @property
     def running(self) -> bool:
-        """Is a run going on?"""
-        return not self.stop.is_set()
+        """Is a run going on? It is until its last iteration has been made."""
+        return self.worked is not None
 
     @property
     def shown(self) -> Run | Recorded | None:
@@ -151,10 +151,11 @@ class Lab(anywidget.AnyWidget):
 
     def _hear_start(self, command: dict) -> None:
         self._meant(command)
-        if self.running:
+        if self.running and not self.stop.is_set():
             return
-        # Each start has its own Event, so that a thread told to stop is never woken by the next start.
-        self.stop, self.speed, self.began = threading.Event(), None, self.run.count
+        # Each start has its own Event, so that a thread told to stop is never woken by the next start: that one takes over.
+        self.stop = self.worked = threading.Event()
+        self.speed, self.began = None, self.run.count
         self.started = self.began  # from where normal speed accelerates
         if not self.threads:
             return self._work(self.run, self.stop, IN_TURN)
@@ -215,6 +216,7 @@ class Lab(anywidget.AnyWidget):
         else:
             if run is not self.run:
                 self.pause()
+                self.worked = None
             self.run, self.recorded = run, None
         self.free = True
         self._tell(run.about())
@@ -239,9 +241,8 @@ class Lab(anywidget.AnyWidget):
             with one_thread():
                 self._train(run, stop, seconds)
         except Exception as error:
-            stop.set()
             with self.lock:
-                self._publish(stopped(error))
+                self._rest(stop, run, stopped(error))
 
     def _train(self, run: Run, stop: threading.Event, seconds: float) -> None:
         """Train until told to stop, NaN, a cap, or nobody looks; a frame whenever the view has drawn the last one."""
@@ -251,8 +252,8 @@ class Lab(anywidget.AnyWidget):
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
             with self.lock:
-                if self.run is not run:  # another run has begun
-                    return stop.set()
+                if self.worked is not stop:  # another run, or another Start of this one
+                    return
                 now, wait = time.monotonic(), self._wait(run)
                 said = self._enough(run, now - began, seconds, now - max(self.heard, began))
                 last = bool(said) or stop.is_set()
@@ -261,13 +262,20 @@ class Lab(anywidget.AnyWidget):
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
                 if last or run.verdict:
-                    stop.set()
-                    return self._publish(said)
+                    return self._rest(stop, run, said)
                 if due:
                     framed = now
                     self._publish()
             if wait > 0.002:
                 stop.wait(wait)
+
+    def _rest(self, stop: threading.Event, run: Run, said: str) -> None:
+        """The end of a thread's work."""
+        stop.set()
+        if self.worked is stop:
+            self.worked = None
+        if self.shown is run:
+            self._publish(said)
 
     def _enough(self, run: Run, gone: float, seconds: float, silence: float) -> str:
         """Why the thread stops by itself, or ""; all in seconds."""
