@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from test_browser import ARTEFACTS, browser  # noqa: F401
 from test_engine import FIRST_LIVES
 
@@ -246,7 +247,8 @@ def test_a_wide_latent_and_an_odd_batch_run_too(open_page):
     choose(page, "Speed", "flat out")
     button(page, "Start").click()
     assert re.search(r"\|z\| = \d", says(page, "NaN at iteration"))
-    page.locator("figcaption", has_text="estimated from the tail of recent batches").wait_for()
+    page.locator("figcaption", has_text="estimated from sampled draws").wait_for()
+    assert page.locator(".chance").inner_text().endswith("%")
 
 
 def test_a_recorded_run_says_what_python_says_of_it(open_page):
@@ -351,16 +353,27 @@ def test_the_hazard_is_pythons(module, lr, steps):
     logits = gan.sample(z[:, None])[1]
     for cliff in (cliffs(), (-20.0, 6.0), (float(logits.min()) - 1, float(logits.quantile(0.9)))):
         given = {"z": z.tolist(), "logits": logits.tolist(), "low": cliff[0], "high": cliff[1]}
-        found = module("hazard(Float32Array.from(given.z), Float32Array.from(given.logits), given.low, given.high, 64)", given)
+        found = module("gridHazard(Float32Array.from(given.z), Float32Array.from(given.logits), given.low, given.high, 64)", given)
         assert found == pytest.approx(hazard(gan, cliff), rel=1e-6, abs=1e-14)
+
+
+@pytest.mark.parametrize("latent", [2, 16])
+def test_the_sampled_hazard_is_near_the_known_one(module, latent):
+    """A linear D of a linear G: the logit is normal, and the chance of a batch is known."""
+    draws = np.array(module("someNormals(given)", 320 * latent)).reshape(320, latent)
+    assert abs(draws.mean()) < 0.05 and abs(draws.std() - 1) < 0.05
+    logits = 5 * draws.sum(1) / latent**0.5
+    for cliff in (5.0, 12.0, 16.6):
+        exact = -np.expm1(64 * stats.norm.logcdf(cliff / 5))
+        found = module("sampledHazard(Float32Array.from(given[0]), -88, given[1], 64)", [logits.tolist(), cliff])
+        assert exact / 5 < found < exact * 5
 
 
 def test_the_tail_of_a_known_distribution_is_found(module):
     """Of 10,000 numbers of an exponential distribution none is as large as 12; the chance to pass it is e^-12."""
-    maxima = torch.zeros(10_000).exponential_(generator=torch.Generator().manual_seed(0))
-    found = module("tailHazard(given, 12)", maxima.tolist())
+    values = torch.zeros(10_000).exponential_(generator=torch.Generator().manual_seed(0))
+    found = module("tail(Float32Array.from(given), 12)", values.tolist())
     assert np.exp(-12) / 5 < found < np.exp(-12) * 5
-    assert module("Number.isNaN(tailHazard(given, 12))", [1.0] * 100)
 
 
 def test_the_page_is_small():

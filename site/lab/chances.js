@@ -44,23 +44,38 @@ function normalWeight(z, excess) {
 
 /** The chance that a batch holds a generated logit beyond a cliff, from D's logits along the one latent number z.
  * @param {Float32Array} z @param {Float32Array} logits @param {number} low @param {number} high @param {number} batch */
-export function hazard(z, logits, low, high, batch) {
+export function gridHazard(z, logits, low, high, batch) {
   if (logits.some(Number.isNaN)) return NaN;
-  const p = normalWeight(z, k => logits[k] - high) + normalWeight(z, k => low - logits[k]);
-  return p < 1 ? -Math.expm1(batch * Math.log1p(-p)) : 1;
+  return ofBatch(normalWeight(z, k => logits[k] - high) + normalWeight(z, k => low - logits[k]), batch);
+}
+/** The chance that one of a batch has what one sample has with chance p. @param {number} p @param {number} batch */
+const ofBatch = (p, batch) => (p < 1 ? -Math.expm1(batch * Math.log1p(-p)) : 1);
+
+/** The same for a wider latent, where no integral can be had, from D's logits at some random latents.
+ * @param {Float32Array} logits @param {number} low @param {number} high @param {number} batch */
+export function sampledHazard(logits, low, high, batch) {
+  if (logits.some(Number.isNaN)) return NaN;
+  return ofBatch(tail(logits, high) + tail(logits.map(v => -v), -low), batch);
 }
 
-/** For a wider latent, where no integral can be had: the chance that the next batch's largest logit passes the cliff, from
- * those of recent batches. Peaks over threshold: the largest tenth gets a generalised Pareto distribution, fitted by its
- * probability-weighted moments (Hosking and Wallis 1987). NaN for fewer than 200.
- * @param {number[]} maxima @param {number} cliff */
-export function tailHazard(maxima, cliff) {
-  if (maxima.length < 200) return NaN;
-  const sorted = [...maxima].sort((a, b) => b - a), count = Math.floor(sorted.length / 10), threshold = sorted[count];
-  if (cliff <= threshold) return sorted.filter(v => v > cliff).length / sorted.length;
-  const peaks = sorted.slice(0, count).map(v => v - threshold);
-  const mean = peaks.reduce((sum, v) => sum + v, 0) / count, weighted = peaks.reduce((sum, v, k) => sum + v * (k + 0.35) / count, 0) / count;
-  const shape = 2 - mean / (mean - 2 * weighted), scale = 2 * mean * weighted / (mean - 2 * weighted), y = (cliff - threshold) / scale;
-  const tail = Math.abs(shape) < 1e-6 ? Math.exp(-y) : Math.max(1 + shape * y, 0) ** (-1 / shape);
-  return 0.1 * tail;
+/** The chance that a number drawn like `values` passes a cliff that perhaps none of them does: the largest tenth is taken
+ * for the tail of an exponential distribution, which is right to an order of magnitude.
+ * @param {Float32Array} values @param {number} cliff */
+export function tail(values, cliff) {
+  const sorted = values.slice().sort().reverse(), count = Math.floor(sorted.length / 10), threshold = sorted[count];
+  const passed = sorted.filter(v => v > cliff).length, excess = sorted.subarray(0, count).reduce((sum, v) => sum + v - threshold, 0) / count;
+  if (passed >= count / 4) return passed / sorted.length; // that many were seen: nothing to extrapolate
+  return count / sorted.length * Math.exp((threshold - cliff) / excess);
+}
+
+/** Standard normal numbers, always the same (mulberry32 and Box-Muller): for looking, not for training. @param {number} count */
+export function someNormals(count) {
+  let state = 1;
+  const uniform = () => {
+    let t = state = (state + 0x6d2b79f5) | 0;
+    t = Math.imul(t ^ t >>> 15, t | 1);
+    t ^= t + Math.imul(t ^ t >>> 7, t | 61);
+    return (((t ^ t >>> 14) >>> 0) + 0.5) / 2 ** 32;
+  };
+  return Array.from({ length: count }, () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
 }

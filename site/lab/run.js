@@ -2,7 +2,7 @@
 // All repeats to the last bit, so the past need not be kept: of the last iterations there is a checkpoint and a log of what
 // was done, and going back is doing it again.
 
-import { hazard, tailHazard } from "./chances.js";
+import { gridHazard, sampledHazard, someNormals } from "./chances.js";
 import { explain } from "./verdict.js";
 
 /** @typedef {import("../../utils/lab/view/types.js").Picture} Picture */
@@ -13,6 +13,7 @@ import { explain } from "./verdict.js";
 export const LOSSES = ["naive", "from the logit", "BCELoss", "epsilon"]; // in the engine's order
 export const WIDTH = 9, DIMENSION = 64, REACH = 6; // numbers in a row and in a pulse; the atlas goes from -6 to 6
 const ATLAS = Float32Array.from({ length: 97 }, (_, k) => 0.125 * k - REACH), GRID = Float32Array.from({ length: 321 }, (_, k) => 0.05 * k - 8);
+const DRAWS = 320; // latents that a sampled hazard looks at
 const BACK = 40; // iterations that one can go back
 const LOOK = 80; // milliseconds between two looks at the hazard
 
@@ -51,6 +52,7 @@ export class Run {
     this.rows = new Float32Array(1024 * WIDTH);
     this.looks = /** @type {[number, number][]} */ ([]); // at the hazard: iteration, chance
     this.lookedAt = -Infinity;
+    this.draws = /** @type {number[]|null} */ (null); // for a sampled hazard: the same at each look, so that it does not tremble
     this.pulled = /** @type {number[]} */ ([]); // of the last batches: samples that pull at G
     this.verdict = /** @type {Verdict|null} */ (null);
     this.log = /** @type {Done[]} */ ([]);
@@ -148,23 +150,25 @@ export class Run {
 
   /** The chance that a batch of these weights ends the run, now or when the last look is old. @param {boolean} now */
   foresee(now) {
-    const { loss, latent, batch } = this.settings, time = performance.now();
+    const { loss, latent, batch } = this.settings, { low, high } = this, time = performance.now();
     if (loss !== "naive" || (!now && time - this.lookedAt < LOOK)) return;
     this.lookedAt = time;
-    const before = Array.from({ length: latent > 1 ? Math.min(this.made - 1, 1000) : 0 }, (_, k) => this.rows[(this.made - 2 - k) * WIDTH + 4]);
-    const chance = latent > 1 ? tailHazard(before, this.high) : hazard(GRID, this.look(GRID, [1]), this.low, this.high, batch);
+    this.draws ??= latent > 1 ? someNormals(DRAWS * latent) : null;
+    const chance = this.draws ? sampledHazard(this.look(DRAWS, (k, j) => (this.draws ?? [])[k * latent + j]), low, high, batch)
+      : gridHazard(GRID, this.look(GRID.length, k => GRID[k]), low, high, batch);
     if (chance >= 0) this.looks.push([this.count, chance]);
   }
 
   // ---- pictures
 
-  /** D's logits for what G draws at `along` times a direction; that stands in lookSamples. @param {Float32Array} along @param {ArrayLike<number>} direction */
-  look(along, direction) {
-    const { engine } = this, n = (along.length + 7) & ~7, z = this.floats("lookZ", n * direction.length);
-    for (let j = 0; j < direction.length; j++) along.forEach((v, k) => { z[j * n + k] = v * direction[j]; });
+  /** D's logits for what G draws at `count` latents, whose number j is z(k, j); the samples stand in lookSamples.
+   * @param {number} count @param {(k: number, j: number) => number} z */
+  look(count, z) {
+    const { engine } = this, { latent } = this.settings, n = (count + 7) & ~7, columns = this.floats("lookZ", n * latent);
+    for (let j = 0; j < latent; j++) for (let k = 0; k < count; k++) columns[j * n + k] = z(k, j);
     engine.generate(engine.lookZ.value, engine.lookSamples.value, n);
     engine.judge(engine.lookSamples.value, engine.lookLogits.value, n);
-    return this.floats("lookLogits", along.length);
+    return this.floats("lookLogits", count);
   }
 
   /** The batch at hand (of a run that has not begun: none) and the atlas of the same weights. @param {number} iteration */
@@ -180,7 +184,7 @@ export class Run {
       z: Float32Array.from(all, sample => this.latent(sample).reduce((sum, v, j) => sum + v * direction[j], 0)),
       lengths: latent > 1 ? Float32Array.from(all, sample => size(this.latent(sample))) : undefined,
       real: this.floats("samples", Math.min(batch, reals) * DIMENSION).slice(), fake: pulses, fakeIndex: batch > 256 ? Float32Array.from(kept) : undefined,
-      curve: this.look(ATLAS, direction).slice(), image: this.floats("lookSamples", ATLAS.length * DIMENSION).slice(),
+      curve: this.look(ATLAS.length, (k, j) => ATLAS[k] * direction[j]).slice(), image: this.floats("lookSamples", ATLAS.length * DIMENSION).slice(),
     };
   }
 

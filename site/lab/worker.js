@@ -41,7 +41,7 @@ function show(next) {
     type: "run", run: run.tag, lr: run.rates[0][1], settings, batch, latent, slice: latent > 1, recorded: false, nanAt: null,
     title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}`,
     kind: "series", dimension: DIMENSION, unit: "mV", real: pulses, scores: true, signed: false, reach: REACH, averaged: false,
-    low: naive ? low : null, high: naive ? high : null, hazard: !naive ? null : latent > 1 ? "tail" : "exact",
+    low: naive ? low : null, high: naive ? high : null, hazard: !naive ? null : latent > 1 ? "sampled" : "exact",
     parent: run.parent, forkedAt: run.parent === null ? undefined : run.first,
   });
   publish();

@@ -229,7 +229,7 @@ class View {
     if (!scene || !frame || !run) return;
     this.facts.textContent = this.status();
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
-    const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(this.series.last)}`;
+    const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(Math.max(this.series.last, frame.iteration))}`;
     past.show(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
     this.figure.chance(scene);
     const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
