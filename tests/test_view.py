@@ -198,7 +198,12 @@ def test_numbers_are_written_as_people_say_them(engine):
     compared = engine.page.evaluate("() => [100, 14, 20].map(guess => parts.compare(guess, 14))")
     factors = ["you 100, it was 14: a factor of 7", "you 14, it was 14: exactly right", "you 20, it was 14: a factor of 1.4"]
     assert compared == factors
-    assert engine.page.evaluate("() => [0.153, 0.0763, 1e-4].map(parts.chance)") == ["15 %", "7.6 %", "1 in 10,000"]
+    assert engine.page.evaluate("() => [0.153, 0.0763, 1e-4, 0.997].map(parts.chance)") == [
+        "15 %",
+        "7.6 %",
+        "1 in 10,000",
+        "over 99 %",
+    ]
     assert engine.page.evaluate("() => parts.ratesText([[1, 1e-4], [812, 1e-3]])") == "1e-4, then 1e-3 at 812"
     many = engine.page.evaluate("() => parts.ratesText(Array.from({length: 50}, (_, k) => [k + 1, 1e-3 + k * 1e-5]))")
     assert len(many) < 80 and many.startswith("1e-3, ") and many.endswith("at 50")

@@ -79,11 +79,11 @@ function curves(name, label, lines, legend, axis) {
 }
 
 const LEGEND = [["— G", "g"], ["- - D", "d"]];
-export const losses = curves("losses", "loss", [line("loss_g", "g", SOLID, "G", "G"), line("loss_d", "d", DASHED, "D", "D")],
-  LEGEND, lossAxis);
-export const scores = curves("scores", "score", [line("score_g", "g", SOLID, "G", "G"), line("score_d", "d", DASHED, "D", "D")],
-  LEGEND, () => ({ y: [-0.05, 1.05] }));
-export const logits = curves("logits", "logit",
+export const losses = curves("losses", "losses",
+  [line("loss_g", "g", SOLID, "G", "G"), line("loss_d", "d", DASHED, "D", "D")], LEGEND, lossAxis);
+export const scores = curves("scores", "scores",
+  [line("score_g", "g", SOLID, "G", "G"), line("score_d", "d", DASHED, "D", "D")], LEGEND, () => ({ y: [-0.05, 1.05] }));
+export const logits = curves("logits", "logits",
   [line("fake_max", "g", SOLID, "largest generated"), line("fake_min", "g", DOTTED, "smallest generated"),
     line("real_max", "real", SOLID, "largest real"), line("real_min", "real", DASHED, "smallest real")],
   [["— largest, ··· smallest generated", "g"], ["— largest, - - smallest real", "real"]],

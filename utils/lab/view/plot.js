@@ -1,6 +1,6 @@
 // One canvas with two axes: what every panel draws with. Nothing is clipped in silence: what lies outside gets an arrow.
 
-import { rateText, short } from "./text.js";
+import { rateText, short, whole } from "./text.js";
 
 /** Colours and font size, read from the style sheet.
  * @typedef {{size: number} & {[name in "ink"|"paper"|"grid"|"muted"|"g"|"d"|"real"|"band"|"cliff"]: string}} Theme */
@@ -87,7 +87,7 @@ export class Plot {
     pen.textAlign = "center";
     const columns = axes.xTicks === false ? [] : ticks(axes.x, axes.xs ?? "linear", 1, (box.right - box.left) / size / 5);
     for (const v of columns) {
-      const x = this.x(v), text = axes.xs === "log" && v >= 1e5 ? rateText(v) : short(v);
+      const x = this.x(v), text = axes.xs === "log" && v >= 1e5 ? rateText(v) : v >= 1e5 ? whole(v) : short(v);
       const half = pen.measureText(text).width / 2;
       this.rule([[x, box.bottom], [x, box.bottom + size * 0.25]], { colour: theme.muted, width: 1 });
       pen.fillText(text, Math.min(x, box.right + size * 0.7 - half), box.bottom + size * 0.4);
@@ -154,7 +154,7 @@ export class Plot {
    * @param {Style & {name?: string, quiet?: boolean}} style  name: at its end; quiet: no arrow, no dots */
   curve(series, q, until, style) {
     const { axes: { x, y }, box } = this, from = Math.max(series.find(x[0]) - 1, 0), to = series.find(until + 1);
-    const points = /** @type {number[][]} */ ([]), pieces = [points], [low, high] = y;
+    const pieces = /** @type {number[][][]} */ ([[]]), [low, high] = y, width = to - from > 300 ? 1.2 : 2; // dense ones thin
     /** @type {[number, number]|null} */ let out = null;
     series.walk(q, from, to, (x[1] - x[0]) / (box.right - box.left) * 1.5, (iteration, a, b) => {
       if (a > b) return void (pieces[0].length && pieces.unshift([])); // nothing finite: a gap
@@ -163,7 +163,7 @@ export class Plot {
       if (a !== b) pieces[0].push([at, this.y(clamp(b, low, high))]);
       if (a < low || b > high) out = [at, b > high ? b : a];
     });
-    this.inside(() => pieces.forEach(piece => this.rule(piece, style)));
+    this.inside(() => pieces.forEach(piece => this.rule(piece, { width, ...style })));
     if (to - from <= 40 && !style.quiet)
       for (const [px, py] of pieces.flat()) if (px >= box.left) this.spot(px, py, 3, style.colour);
     if (out && !style.quiet) this.arrow(out[0], out[1] > high ? -1 : 1, short(out[1]), style.colour);
