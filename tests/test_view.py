@@ -17,7 +17,7 @@ SETTINGS = {"data": "pulses", "fix": "no fix", "batch": BATCH, "seed": 0}
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The lab</title><style>body {{ margin: 0 }} {style}</style>
 <body><main id="root"></main><script type="module">{code}
 window.sent = [];
-window.parts = {{ parseGuesses, compare, chance, Series, ratesText, attach }};
+window.parts = {{ parseGuesses, compare, chance, Series, ratesText, attach, difference }};
 window.view = createView(document.getElementById("root"), {{ send: command => window.sent.push(command) }});
 const array = text => new Float32Array(Uint8Array.from(atob(text), c => c.charCodeAt(0)).buffer);
 const revive = (key, value) => (value?.floats === undefined ? value : array(value.floats));
@@ -618,6 +618,10 @@ def test_a_fork_keeps_its_parent_in_the_picture(started):
     started.iteration = 29
     started.frame(5)
     both = pixels(started, "losses")
+    names = started.page.evaluate(
+        "() => parts.difference({lr: 1e-3, settings: {fix: 'no fix', seed: 3}}, {lr: 1e-4, settings: {fix: 'no fix', seed: 0}})"
+    )
+    assert names == "1e-3, seed 3", "an earlier curve is named by what sets it apart"
     started.run(3)  # a run of its own: the others are ghosts
     started.run(4, parent=99, forkedAt=30)
     started.iteration = 29

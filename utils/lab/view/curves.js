@@ -59,9 +59,11 @@ function curves(name, label, lines, legend, axis) {
       const { theme, series, run, x, until } = scene, lowest = name === scene.lowest, last = series.find(until + 1) - 1;
       plot.start(theme, { x, xTicks: scene.narrow || lowest, ...axis(scene, range(scene, lines)) });
       if (name === "scores" && !run.scores) return plot.note("This loss gives no probabilities, so no scores.");
-      for (const { series, strong } of scene.ghosts)
-        for (const { q, colour, dash } of lines.slice(0, name === "logits" ? 1 : 2))
-          plot.curve(series, q, x[1], { colour: theme[colour], width: 1.5, dash, alpha: strong ? 0.6 : 0.3, quiet: true });
+      for (const ghost of scene.ghosts)
+        for (const { q, colour, dash } of lines.slice(0, name === "logits" ? 1 : 2)) {
+          const style = { colour: theme[colour], width: 1.5, dash, alpha: ghost.strong ? 0.6 : 0.3, quiet: true };
+          plot.curve(ghost.series, q, x[1], { ...style, name: name === "logits" ? ghost.name : "" });
+        }
       for (const { q, colour, dash, end } of lines) plot.curve(series, q, until, { colour: theme[colour], dash, name: end });
       if (name === "logits") cliffs(plot, scene);
       marks(plot, scene, name === "losses", lowest);

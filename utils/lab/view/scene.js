@@ -9,7 +9,8 @@ import { short } from "./text.js";
 /** @typedef {import("./plot.js").Theme} Theme */
 /** @typedef {"fake"|"real"} Side */
 /** @typedef {{side: Side, index: number, iteration: number, sample: Float32Array|null, logit: number}} Pinned */
-/** @typedef {{series: Series, strong: boolean}} Ghost   an earlier run; strong: the one this run was forked from */
+/** An earlier run; strong: the one this run was forked from.
+ * @typedef {{series: Series, strong: boolean, name: string}} Ghost */
 
 /** All that is on show: a run as far as `until`, in the window x of iterations, and one of its iterations as a picture.
  * @typedef {object} Scene

@@ -7,7 +7,7 @@ import { Guess, inWords, livesLike } from "./guess.js";
 import { Past } from "./past.js";
 import { QUANTITIES, Series } from "./series.js";
 import { ratesText, rateText, whole } from "./text.js";
-import { sentence, status, table } from "./words.js";
+import { difference, sentence, status, table } from "./words.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Run} Run */
@@ -33,7 +33,7 @@ class View {
     this.frame = /** @type {Frame|null} */ (null);
     this.series = new Series(QUANTITIES.length);
     this.hazards = new Series(1);
-    this.ghosts = /** @type {{run: number, series: Series}[]} */ ([]);
+    this.ghosts = /** @type {{run: Run, series: Series}[]} */ ([]);
     this.shown = /** @type {import("./types.js").Picture|null} */ (null);
     this.guesses = /** @type {Map<number, number[]>} */ (new Map()); // of each run that was here
     this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
@@ -166,9 +166,9 @@ class View {
     if (old && other && !old.recorded) {
       const left = frame?.iteration && frame.state !== "ended" && !run.recorded;
       if (left) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
-      if (this.series.count) this.ghosts.push({ run: old.run, series: this.series });
+      if (this.series.count) this.ghosts.push({ run: old, series: this.series });
     }
-    this.ghosts = this.ghosts.filter(ghost => ghost.run !== run.run).slice(-GHOSTS);
+    this.ghosts = this.ghosts.filter(ghost => ghost.run.run !== run.run).slice(-GHOSTS);
     this.known = !old || this.guesses.has(run.run);
     if (!run.recorded && !this.guesses.has(run.run)) {
       this.guesses.set(run.run, run.parent === null ? this.next : []);
@@ -245,7 +245,8 @@ class View {
     const until = run.recorded ? past.position ?? 0 : series.last;
     const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
     const nanAt = end && end <= until ? end : null;
-    const ghosts = this.ghosts.map(ghost => ({ series: ghost.series, strong: ghost.run === run.parent }));
+    const ghosts = this.ghosts.map(({ series: rows, run: old }) => (
+      { series: rows, strong: old.run === run.parent, name: difference(old, run) }));
     return {
       theme: figure.theme ??= figure.colours(this.root), run, series, hazards: this.hazards, picture, until, nanAt,
       cursor: past.position, x: past.window(run, frame, series.last), running: frame.state === "running", pinned: figure.pinned,
