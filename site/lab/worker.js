@@ -83,7 +83,10 @@ function tick() {
     counted = [now, run.count];
   }
   if (run.count - startedAt >= CAP) return halt(`Paused after ${CAP.toLocaleString("en-US")} iterations; Start goes on.`);
-  if (now - heard > SILENCE) return halt("Paused: for half a minute nobody looked.");
+  if (now - heard > SILENCE) {
+    free = true; // that frame was lost: this one waits for nobody
+    return halt("Paused: for half a minute nobody looked.");
+  }
   if (free && !run.verdict) run.advance(true);
   if (run.verdict) state = "ended";
   if (free || run.verdict) publish();
@@ -106,6 +109,7 @@ function meant({ settings, lr, speed: chosen }) {
   else if (recorded) show(run);
   pace = chosen;
   said = "";
+  free = true; // whoever presses a button sees the page
   setRate(lr);
 }
 /** @param {number} lr */
