@@ -202,7 +202,7 @@ def test_numbers_are_written_as_people_say_them(engine):
         "15 %",
         "7.6 %",
         "1 in 10,000",
-        "over 99 %",
+        "> 99 %",
     ]
     assert engine.page.evaluate("() => parts.ratesText([[1, 1e-4], [812, 1e-3]])") == "1e-4, then 1e-3 at 812"
     many = engine.page.evaluate("() => parts.ratesText(Array.from({length: 50}, (_, k) => [k + 1, 1e-3 + k * 1e-5]))")

@@ -168,7 +168,10 @@ export class Plot {
       for (const [px, py] of pieces.flat()) if (px >= box.left) this.spot(px, py, 3, style.colour);
     if (out && !style.quiet) this.arrow(out[0], out[1] > high ? -1 : 1, short(out[1]), style.colour);
     const end = pieces[0].at(-1);
-    if (style.name && end) this.text(style.name, end[0] + 4, clamp(end[1], box.top + 6, box.bottom - 6), style.colour, "left");
+    if (!style.name || !end || end[0] > box.right) return;
+    const right = end[0] + 4 + this.pen.measureText(style.name).width * 1.1 > this.canvas.clientWidth; // it is bold
+    const at = clamp(end[1], box.top + 6, box.bottom - 6);
+    this.text(style.name, end[0] + (right ? -5 : 4), at, style.colour, right ? "right" : "left");
   }
 
   /** An arrow at the upper (-1) or lower (1) edge at pixel x, with the value that is out there.

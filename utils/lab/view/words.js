@@ -33,12 +33,12 @@ export function sentence({ run, nanAt, guesses }, frame, verdict, said, changed)
   return run.recorded ? "Press Play, or drag the iteration." : frame.iteration ? "" : "Press Start.";
 }
 
-/** What sets an earlier run apart from this one: "1e-4", "no fix, seed 3".
+/** What sets an earlier run apart from this one, at most two things: "1e-4", "no fix, seed 3".
  * @param {import("./types.js").Run} old @param {import("./types.js").Run} run */
 export function difference(old, run) {
   const changed = Object.keys(old.settings).filter(name => old.settings[name] !== run.settings[name]);
   const words = changed.map(name => `${typeof old.settings[name] === "number" ? `${name} ` : ""}${old.settings[name]}`);
-  return [...(old.lr === run.lr ? [] : [rateText(old.lr)]), ...words].join(", ") || "before";
+  return [...(old.lr === run.lr ? [] : [rateText(old.lr)]), ...words].slice(0, 2).join(", ") || "before";
 }
 
 /** The runs so far, newest first. @param {import("./types.js").Outcome[]} outcomes */
