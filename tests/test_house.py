@@ -1,6 +1,7 @@
 """The house of utils: who may import whom, how long files and functions are, and that importing changes nothing."""
 
 import ast
+import graphlib
 import shutil
 import subprocess
 import sys
@@ -10,14 +11,14 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 UTILS = ROOT / "utils"
-# Each module imports only from those before it; nanguard and plans import nothing of the others at all.
-NANGUARD = ["nanguard.recorder", "nanguard.verdict", "nanguard.tracer", "nanguard.guard", "nanguard"]
+# Each module imports only from those before it; nanguard and plans import nothing of the others at all, and in nanguard
+# there is only no circle.
 THE_RUN = ["checks", "machine", "data", "losses", "networks", "recipe", "trace", "gan", "recording", "training"]
-LOOKING = ["hazard", "metrics", "tables", "pool", "sweep", "plots", "autopsy"]
+LOOKING = ["hazard", "metrics", "tables", "watchdog", "pool", "sweep", "plots", "autopsy"]
 LAB = ["lab.run", "lab.view", "lab.recorded", "lab.panel", "lab"]
-ORDER = [*NANGUARD, "plans", *THE_RUN, *LOOKING, *LAB]
+ORDER = ["nanguard", "plans", *THE_RUN, *LOOKING, *LAB]
 FILES = sorted(UTILS.rglob("*.py"))
-OTHER_TESTS = {"project", "setup", "house", "notebooks", "browser"}
+OTHER_TESTS = {"project", "setup", "house", "build", "notebooks", "browser"}
 
 
 def module(path: Path) -> str:
@@ -48,19 +49,29 @@ def from_utils(path: Path) -> set[str]:
     return {name if name in MODULES else name.rpartition(".")[0] for name in names}
 
 
+def room(name: str) -> str:
+    """All of nanguard has one place in the order."""
+    return "nanguard" if name.startswith("nanguard.") else name
+
+
 def line(node: ast.AST) -> int:
     return node.end_lineno - node.lineno + 1
 
 
 def test_every_module_has_its_place():
-    assert sorted(MODULES) == sorted(ORDER)
+    assert set(map(room, MODULES)) == set(ORDER) and len(set(ORDER)) == len(ORDER)
     assert not imports(UTILS / "__init__.py")
 
 
 @pytest.mark.parametrize("path", [path for path in FILES if module(path)], ids=module)
 def test_a_module_imports_only_from_those_above_it(path):
-    above = ORDER[: ORDER.index(module(path))]
-    assert from_utils(path) <= set(above), f"{module(path)} may only import from {above}"
+    own = room(module(path))
+    above = ORDER[: ORDER.index(own)] + ["nanguard"] * (own == "nanguard")
+    assert set(map(room, from_utils(path))) <= set(above), f"{module(path)} may only import from {above}"
+
+
+def test_no_import_runs_in_a_circle():
+    graphlib.TopologicalSorter({module(path): from_utils(path) for path in FILES if module(path)}).prepare()
 
 
 def test_plans_import_nothing():
@@ -92,11 +103,9 @@ def test_files_and_functions_are_short(path):
     assert {node.name: line(node) for node in functions if line(node) > 40} == {}
 
 
-@pytest.mark.parametrize(
-    "part, most", [(THE_RUN, 1250), (LOOKING, 1100), (LAB, 700), (NANGUARD, 1000)], ids=["run", "looking", "lab", "nanguard"]
-)
+@pytest.mark.parametrize("part, most", [(THE_RUN, 1250), (LOOKING, 1100), (LAB, 700), (["nanguard"], 1900)])
 def test_the_parts_are_small(part, most):
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if module(path) in part) <= most
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if room(module(path)) in part) <= most
 
 
 def test_importing_changes_nothing_global():
@@ -125,7 +134,7 @@ def state():
 before = state()
 for name in {ours}: importlib.import_module(name)
 after = state()
-sys.exit(", ".join(name for name in before if before[name] != after[name]))
+sys.exit(", ".join(name for name in before if before[name] != after[name]) or 0)
 """
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert ended.returncode == 0, f"importing utils changed: {ended.stderr}"

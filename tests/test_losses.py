@@ -278,3 +278,34 @@ def test_at_a_flat_d_the_unsafe_norm_gives_nan_and_the_safe_one_does_not():
         assert penalty.item() == 1.0
         gradients = torch.autograd.grad(penalty, tuple(d.parameters()), materialize_grads=True)
         assert all(gradient.isfinite().all() for gradient in gradients) == safe
+
+
+# ---- wrong arguments
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_are_no_logits_is_refused_in_one_sentence(name):
+    good = torch.zeros(4)
+    for wrong, sentence in (
+        (([0.0], good), r"real_logits must be a tensor of one or more floating point numbers, not \[0.0\]"),
+        ((good, None), "fake_logits must be a tensor of one or more floating point numbers, not None"),
+        ((good, torch.zeros(4, dtype=torch.int64)), "fake_logits must be a tensor of one or more floating point numbers"),
+        ((torch.zeros(0), good), "real_logits must be a tensor of one or more floating point numbers"),
+        ((good, good, [True] * 4), "flipped must be a tensor of bool, one for each real logit, not"),
+        ((good, good, torch.ones(3, dtype=torch.bool)), "flipped must be a tensor of bool, one for each real logit, not"),
+    ):
+        with pytest.raises(TypeError, match=sentence):
+            LOSSES[name](*wrong)
+
+
+def test_the_arguments_of_pairs_penalties_and_smoothing_are_checked():
+    good, random = torch.zeros(4, 2), torch.Generator().manual_seed(0)
+    for call, sentence in (
+        (lambda: LOSSES["relativistic"](good[:, 0], good[0]), "fake_logits must be as many as real_logits, 4, not 2"),
+        (lambda: smoothed(logits, good[0], good[0], 1.5), "smoothing must be at least 0 and below 1, not 1.5"),
+        (lambda: slope(torch.zeros(4), good), "samples must require a gradient before D judges them"),
+        (lambda: zero_centred(torch.zeros(4)), r"slopes must have the shape \(any, any\), not \(4,\)"),
+        (lambda: wgan_gp(torch.nn.Linear(2, 1), good, good[:3], random), r"fake must have the shape \(4, 2\), not \(3, 2\)"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            call()

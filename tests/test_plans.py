@@ -1,7 +1,6 @@
 """The plans are data that every recipe accepts, and record.py makes exactly the recorded runs of them."""
 
 import runpy
-import subprocess
 import sys
 from dataclasses import fields
 
@@ -54,15 +53,17 @@ def test_the_atlas_is_asked_for_at_iterations_that_a_run_can_reach():
         (["nonsense"], "there is no recording named nonsense; there are pulses_lr1e-5,"),
     ],
 )
-def test_record_refuses_in_one_sentence(arguments, sentence):
-    ended = subprocess.run([sys.executable, DATA / "record.py", *arguments], capture_output=True, text=True)
-    assert ended.returncode == 2 and sentence in ended.stderr.splitlines()[-1]
+def test_record_refuses_in_one_sentence(arguments, sentence, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["record.py", *arguments])
+    with pytest.raises(SystemExit, match="2"):
+        RECORD["main"]()
+    assert sentence in capsys.readouterr().err.splitlines()[-1]
 
 
-def test_record_makes_nothing_where_all_is_recorded():
+def test_record_makes_nothing_where_all_is_recorded(monkeypatch, capsys):
     before = {path: path.stat().st_mtime_ns for path in DATA.rglob("*") if path.is_file()}
-    ended = subprocess.run([sys.executable, DATA / "record.py", "digits_lr1e-3", "fixes/bar"], capture_output=True, text=True)
-    assert ended.returncode == 0, ended.stderr
-    assert ended.stdout == "digits_lr1e-3: 40 runs, each to its NaN or to 200 iterations\nfixes: 42 runs\n"
+    monkeypatch.setattr(sys, "argv", ["record.py", "digits_lr1e-3", "fixes/bar"])
+    RECORD["main"]()
+    assert capsys.readouterr().out == "digits_lr1e-3: 40 runs, each to its NaN or to 200 iterations\nfixes: 42 runs\n"
     after = {path: path.stat().st_mtime_ns for path in DATA.rglob("*") if path.is_file()}
     assert {path: time for path, time in after.items() if not path.name.startswith(".")} == before

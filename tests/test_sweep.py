@@ -13,6 +13,7 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
+from same import same
 
 from utils import sweep as sweeping
 from utils.hazard import hazard
@@ -140,14 +141,6 @@ def test_real_runs_in_two_processes_make_the_table_that_one_makes(tmp_path):
 # ---- nothing lost, nothing twice
 
 
-def same(one: Trace, other: Trace) -> bool:
-    """Equal to the last bit, NaN included?"""
-    arrays = ([*t.values.values(), *t.last_batch.values(), *t.atlas.values(), t.width] for t in (one, other))
-    return (one.recipe, one.seed) == (other.recipe, other.seed) and all(
-        np.array_equal(a, b, equal_nan=True) for a, b in zip(*arrays, strict=True)
-    )
-
-
 def test_seeds_may_come_from_a_generator_and_serve_every_recipe(tmp_path):
     recipes = [SMALL, Recipe(data="grid", loss="logits", hidden_g=16, hidden_d=16)]
     traces = sweep(iter(recipes), (seed for seed in range(2)), 3, jobs=1)
@@ -261,9 +254,9 @@ def test_two_processes_fill_one_table_lose_nothing_and_make_nothing_twice(tmp_pa
     (tmp_path / "script.py").write_text(SCRIPT)
     path, log = tmp_path / "t.csv", tmp_path / "log"
     (tmp_path / ".t.csv.lock").touch()  # what a dead process leaves does not block
-    plans = [[1e-3, 2e-3], [2e-3, 3e-3], [1e-3, 3e-3]]
+    plans = [[1e-3, 2e-3], [3e-3, 2e-3]]
     started = [python(tmp_path / "script.py", path, log, json.dumps(plan)) for plan in plans]
-    assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 3
+    assert [(process.communicate()[1], process.returncode) for process in started] == [("", 0)] * 2
     expected = sorted(itertools.product([1e-3, 2e-3, 3e-3], range(6)))
     assert list(table(path)[["lr", "seed"]].itertuples(index=False, name=None)) == expected
     assert sorted(log.read_text().split("\n")[:-1]) == [f"{lr} {seed}" for lr, seed in expected]
@@ -304,7 +297,7 @@ def test_kill_9_loses_nothing_and_leaves_no_worker_and_the_next_start_ends_as_if
         assert not [pid for pid in found if alive(int(pid))]
         kept = {path: path.read_bytes() for path in folder.glob("seed*.npz")}
         assert before < len(kept) and [Trace.load(path) for path in kept]
-    assert python(tmp_path / "script.py", folder).wait() == 0
+    record(folder, SMALL, range(5), 400, jobs=1)
     assert all(path.read_bytes() == content for path, content in kept.items())
     assert sorted(path.name for path in folder.iterdir()) == [f"seed00{seed}.npz" for seed in range(5)]
     assert all(same(trace, train(SMALL, 400, trace.seed)) for trace in recorded(folder))

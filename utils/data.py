@@ -7,6 +7,7 @@ Each data set is fixed (its own seed), so that two runs differ only by the run's
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from functools import cache
 
@@ -61,7 +62,8 @@ def digits() -> DataSet:
 
     Source: E. Alpaydin and C. Kaynak, UCI Machine Learning Repository, through sklearn.datasets.load_digits.
     """
-    from sklearn.datasets import load_digits  # imported here: a second that only the digits should cost
+    with warnings.catch_warnings():  # without the filters that scikit-learn adds
+        from sklearn.datasets import load_digits  # imported here: a second that only the digits should cost
 
     return DataSet("digits", torch.tensor(load_digits().data, dtype=torch.float32), "grey levels", 16.0)
 

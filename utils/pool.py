@@ -1,13 +1,12 @@
 """Runs in worker processes: some at a time, none made twice, none lost when another one fails, no worker left behind.
 
-Uses recipe. sweep.py says what the runs are; joblib starts the processes, here or, by configuration, on a cluster.
+Uses recipe and watchdog. sweep.py says what the runs are; joblib starts the processes, here or, by configuration, on a cluster.
 """
 
 from __future__ import annotations
 
 import contextlib
 import os
-import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from tqdm.auto import tqdm
 
 from utils.checks import whole
 from utils.recipe import Recipe
+from utils.watchdog import end_with
 
 
 class RunsFailed(RuntimeError):
@@ -124,18 +124,6 @@ def _claimed(path: Path | None) -> Iterator[bool]:
 
 def lock_of(path: Path) -> Path:
     return path.with_name(f".{path.name}.lock")
-
-
-def end_with(parent: int) -> None:
-    """In a worker process: end it a second after its parent, so that kill -9 of a sweep leaves none behind."""
-
-    def watch():
-        while os.getppid() == parent:
-            time.sleep(0.5)
-        os._exit(1)
-
-    if os.getpid() != parent:
-        threading.Thread(target=watch, daemon=True).start()
 
 
 def check_jobs(jobs: int) -> int:

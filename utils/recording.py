@@ -19,7 +19,7 @@ import numpy as np
 import torch
 
 from utils.checks import function, shown, whole
-from utils.machine import provenance, replacing
+from utils.machine import provenance, replacing, writable
 from utils.trace import QUANTITIES, Trace, watch_names
 
 FORMAT = 2  # of a checkpoint
@@ -44,6 +44,7 @@ class Recorder:
             function(f"watch[{name!r}]", self.watch[name])
         self.rows = np.empty((1024, len(QUANTITIES)), dtype=np.float32)
         self.count, self.broken, self.last = 0, False, None
+        self.path: Path | None = None
         self.settled, self.kept = True, 0  # is no iteration half made? how many stand in the checkpoint?
         self.atlases: list[tuple[int, np.ndarray, np.ndarray]] = []
         self.looks: list[list[float]] = []  # the iteration, then what each function of `watch` said
@@ -113,9 +114,16 @@ class Recorder:
         atlas_at = sorted(iteration for iteration in self.atlas_at if iteration <= self.gan.iteration)
         return {"watch": list(self.watch), "watch_every": self.watch_every if self.watch else 0, "atlas_at": atlas_at}
 
-    def save(self, path: Path | None) -> None:
-        """Write the checkpoint, if there is a path and anything new; one that cannot be written is a warning."""
-        if path is None or not self.settled or self.count == self.kept:
+    def open(self, checkpoint, iterations: int) -> None:
+        """From now on save() writes there; go on from what is there. ValueError if that cannot be."""
+        if checkpoint is not None:
+            self.path = writable("checkpoint", checkpoint)
+            if self.path.is_file():
+                self._resume(self.path, iterations)
+
+    def save(self) -> None:
+        """Write the checkpoint, if one is asked for and anything is new; one that cannot be written is a warning."""
+        if self.path is None or not self.settled or self.count == self.kept:
             return
         atlases = [(iteration, torch.from_numpy(image), torch.from_numpy(logit)) for iteration, image, logit in self.atlases]
         content = {
@@ -123,13 +131,13 @@ class Recorder:
             "looks": self.looks, "last": self._last_batch(), "asked": self._asked(),
         }  # fmt: skip
         try:
-            with replacing(path) as unfinished:
+            with replacing(self.path) as unfinished:
                 torch.save(content, unfinished)
             self.kept = self.count
         except Exception as error:  # the disk is full, the folder gone: the run is worth more
-            warnings.warn(f"the checkpoint {path} could not be written ({error}); training goes on", stacklevel=4)
+            warnings.warn(f"the checkpoint {self.path} could not be written ({error}); training goes on", stacklevel=4)
 
-    def resume(self, path: Path, iterations: int) -> None:
+    def _resume(self, path: Path, iterations: int) -> None:
         """Go on from the checkpoint at `path`; ValueError, and nothing changed, if it is none of this run."""
         saved = _loaded(path)
         self.gan.check_state(saved["gan"])
@@ -156,7 +164,7 @@ def _loaded(path: Path) -> dict:
             if file.testzip() is not None:
                 raise ValueError("checksum")
         saved = torch.load(io.BytesIO(content), weights_only=True)
-        if set(saved) == {"gan", "rows", "atlases", "looks"} or saved["format"] != FORMAT:
+        if not isinstance(saved, dict) or saved.get("format") != FORMAT:
             raise ValueError("written by another version")
         return {name: saved[name] for name in ("gan", "rows", "atlases", "looks", "last", "asked")}
     except Exception as error:  # a foreign file can be wrong in every way there is

@@ -20,11 +20,12 @@ import pandas as pd
 from filelock import FileLock
 
 from utils.checks import file_path, function, shown, whole
+from utils.machine import provenance
 from utils.metrics import measure
 from utils.pool import Run, RunsFailed, check_jobs, finish, lock_of
 from utils.recipe import Recipe
 from utils.tables import DATA, KEY, KINDS, changes_text, published, recipe_of, table, typed_rows, write
-from utils.trace import Trace, provenance
+from utils.trace import Trace
 from utils.training import GAN, train
 
 __all__ = ["DATA", "Experiment", "RunsFailed", "published", "recipe_of", "record", "recorded", "sweep", "table", "tabulate"]

@@ -1,6 +1,6 @@
 """Tables of runs (.csv) as pandas DataFrames: read strictly, written so that nothing in them changes.
 
-Uses recipe and trace. A table that is damaged is refused in one sentence with file, line and column, never read in part.
+Uses recipe and machine. A table that is damaged is refused in one sentence with file, line and column, never read in part.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from utils.machine import replacing
 from utils.recipe import Recipe
-from utils.trace import replacing
 
 DATA = Path(__file__).parent.parent / "data"
 KEY = ("group", "fix", "data", "lr", "cap", "recipe", "seed")  # what identifies a run, and its line

@@ -91,7 +91,7 @@ class Trace:
             raise TypeError(f"recipe must be a Recipe, not {shown(self.recipe)}")
         self.seed = whole("seed", self.seed)
         _check_provenance(self.provenance)
-        for group in ("width", *GROUPS):
+        for group in (*GROUPS, "width"):
             held = getattr(self, group)
             arrays = [held] if group == "width" else list(held.values()) if isinstance(held, dict) else [None]
             if not all(isinstance(array, np.ndarray) for array in arrays):

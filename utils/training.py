@@ -5,7 +5,6 @@ Uses everything above it: checks, machine, recipe, trace, gan, recording.
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -14,7 +13,7 @@ from tqdm.auto import tqdm
 
 from utils.checks import flag, function, number, whole
 from utils.gan import GAN, Step
-from utils.machine import interrupts_wait, one_thread, writable
+from utils.machine import interrupts_wait, one_thread
 from utils.recipe import Recipe
 from utils.recording import Recorder
 from utils.trace import Trace
@@ -50,34 +49,24 @@ def train(
     KeyboardInterrupt ends the run like `stop`, after the iteration under way, and returns the Trace so far.
     Raises ValueError or TypeError for an argument no run can have, before any work starts.
     """
-    iterations = whole("iterations", iterations, at_least=1)
-    checkpoint_seconds = number("checkpoint_seconds", checkpoint_seconds, at_least=0)
-    if stop is not None:
-        function("stop", stop)
+    iterations, seconds = whole("iterations", iterations, 1), number("checkpoint_seconds", checkpoint_seconds, at_least=0)
+    stop = bool if stop is None else function("stop", stop)  # bool() is False
     flag("progress", progress)
     recorder = Recorder(recipe if isinstance(recipe, GAN) else GAN(recipe, seed), atlas_at, watch, watch_every)
-    path = None if checkpoint is None else writable("checkpoint", checkpoint)
-    if path is not None and path.is_file():
-        recorder.resume(path, iterations)
+    recorder.open(checkpoint, iterations)
     with one_thread(), interrupts_wait() as interrupted:
-        try:
-            ended = lambda: interrupted() or (stop is not None and stop())  # noqa: E731
-            _play(recorder, iterations, ended, path, checkpoint_seconds, progress)
-        except KeyboardInterrupt:
-            pass
-        finally:
-            recorder.save(path)
+        _play(recorder, iterations, lambda: interrupted() or stop(), seconds, progress)
         return recorder.trace()
 
 
-def _play(recorder: Recorder, iterations: int, stop, path: Path | None, seconds: float, progress: bool) -> None:
+def _play(recorder: Recorder, iterations: int, ended: Callable[[], bool], seconds: float, progress: bool) -> None:
     """The loop of train."""
     gan, saved = recorder.gan, time.monotonic()
     bar = tqdm(
         total=iterations, initial=recorder.count, delay=2, mininterval=0.5, leave=False, unit=" iterations",
         disable=not progress,
     )  # fmt: skip
-    with contextlib.closing(bar):
+    try:
         while recorder.count < iterations and not recorder.broken:
             recorder.look()
             with recorder.iteration():
@@ -87,9 +76,14 @@ def _play(recorder: Recorder, iterations: int, stop, path: Path | None, seconds:
             if recorder.count % 64 == 0:
                 bar.update(recorder.count - bar.n)
                 if time.monotonic() - saved > seconds:
-                    recorder.save(path)
+                    recorder.save()
                     saved = time.monotonic()
-            if stop():
+            if ended():
                 break
         bar.total = recorder.count  # a NaN or a stop ends a run well too
         bar.update(recorder.count - bar.n)
+    except KeyboardInterrupt:
+        pass
+    finally:
+        bar.close()
+        recorder.save()

@@ -58,6 +58,7 @@ story = published()
 ends = story[story.iteration.isna()].pivot(index="learning_rate", columns="quantity", values="value")
 
 # %% tags=["hide-input"]
+# The three published figures as a table
 columns = {"iterations until NaN": ends.nan_at.map("{:,.0f}".format), "epochs": ends.epoch.astype(int), "minutes": ends.elapsed_s / 60}
 pd.DataFrame(columns).round(1).rename_axis(index=None, columns="learning rate")
 
@@ -68,6 +69,7 @@ pd.DataFrame(columns).round(1).rename_axis(index=None, columns="learning rate")
 # the generator's and the discriminator's. Do you expect both to end at the same iteration?
 
 # %% tags=["hide-input"]
+# The published run at 1e-3 as a figure
 digitised = story[story.iteration.notna()].pivot(index="iteration", columns="quantity", values="value")  # all of them are of 1e-3
 picture = Picture(alt="The published run at 1e-3: scores and losses of its ten iterations. D's loss ends at 9, G's at 10.")
 for axes, what in zip(picture.subplots(1, 2), ("score", "loss")):

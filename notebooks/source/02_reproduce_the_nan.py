@@ -166,6 +166,7 @@ plots.collapse_times(runs, ends.nan_at.to_dict())
 # Who breaks first? Count over all recorded runs:
 
 # %% tags=["hide-input"]
+# Whose loss broke first, as a table
 WHO = {"D": "D's loss first", "G": "G's loss first", "both": "both"}
 broken = {rate: [trace.first_broken for trace in traces] for rate, traces in runs.items()}
 counts = {rate: {"runs": len(who)} | {words: who.count(name) for name, words in WHO.items()} for rate, who in broken.items()}
@@ -186,6 +187,7 @@ print(f"D's loss first in {sum(trace.first_broken == 'D' for trace in twenty)} o
 # The last 1,000 iterations before the NaN at 1e-4, averaged over each recorded run, beside what the published curves settle at.
 
 # %% tags=["hide-input"]
+# The last 1,000 iterations, as a table
 QUANTITIES = {"score_g": "G score", "score_d": "D score", "loss_g": "G loss", "loss_d": "D loss"}
 means = pd.DataFrame([{name: trace.values[name][-1001:-1].mean() for name in QUANTITIES} for trace in runs["1e-4"]])
 late = pd.DataFrame({"recorded: mean over runs": means.mean(), "lowest": means.min(), "highest": means.max()})

@@ -169,6 +169,7 @@ plots.atlas(runs["1e-4"][0], at=(-1,), cliff=CLIFF)
 # of the batch can. This is the **gauge**, over the last 2,000 iterations of the recorded run:
 
 # %% tags=["hide-input"]
+# The gauge as a figure
 trace = runs["1e-4"][0]
 picture = plots.Picture(alt="Loss of D, calm, above; largest generated logit, spiking towards the cliff, below.", height=4.5)
 top, bottom = picture.subplots(2, 1, sharex=True)
@@ -202,6 +203,7 @@ print(f"computed: {hazard(gan):.3f}   counted in 4,000 batches: {fatal / 4000:.3
 # The recorded runs at 1e-4 hold the hazard of every fourth iteration. **Predict:** does it rise steadily, or in bursts?
 
 # %% tags=["hide-input"]
+# The hazard as a figure
 picture = plots.Picture(alt="The hazard comes in bursts; its running sum is a staircase that ends at the collapse.", height=5)
 top, bottom = picture.subplots(2, 1, sharex=True)
 for trace, style in zip(runs["1e-4"][:3], ("-", "--", "-."), strict=True):
@@ -229,6 +231,7 @@ print(f"{len(sums)} runs: mean summed hazard {sums.mean():.2f} (1 is perfect, st
 print(f"Kolmogorov-Smirnov distance {test.statistic:.2f}, p = {test.pvalue:.2f} (small would speak against the forecast)")
 
 # %% tags=["hide-input"]
+# The sums as a figure
 picture = plots.Picture(alt="Share of runs whose summed hazard is below x, close to the exponential distribution.", width=6)
 axes = picture.subplots()
 axes.step(sums, np.arange(1, len(sums) + 1) / len(sums), where="post", label="recorded runs")
@@ -261,6 +264,7 @@ def score(cases):
 
 
 # %% tags=["hide-input"]
+# The warnings as a table
 by_hazard = [warnings_of(trace, trace.watched["iteration"], trace.watched["hazard"], 1e-4) for trace in runs["1e-4"]]
 scores = {"1e-4: hazard above 1e-4": score(by_hazard)}
 for rate in ("1e-4", "1e-5"):

@@ -102,6 +102,7 @@ def gradients(name, x):
 # logit is high (right half of the left column); G should pull it up when it is low (left half of the right column). **Predict:** where do the black lines leave the grey one?
 
 # %% tags=["hide-input"]
+# The slopes of five losses as a figure
 x = torch.linspace(-40, 40, 1601)
 paper = 1 / (1 + np.exp(-x.double().numpy()))
 alt = "Gradient of five losses against the logit: only logits follows the curve on paper everywhere; the others are cut off."
@@ -153,6 +154,7 @@ pd.DataFrame.from_dict(limits, orient="index", columns=columns).rename_axis(colu
 # Now the other games. Here the slope is not meant to be a sigmoid.
 
 # %% tags=["hide-input"]
+# The slopes of the other games as a figure
 alt = "Slopes against the logit: lsgan grows, wgan and one side of hinge are constant, relativistic is a sigmoid."
 picture = plots.Picture(alt=alt, height=3.8)
 styles = {"logits": ("-", 5, "0.8"), "lsgan": ("-", 1.6, "black"), "hinge": ("--", 1.6, "#0072B2")}
@@ -192,6 +194,7 @@ for loss, seed in (("logits", 0), ("bce", 0), ("bce", 1), ("epsilon", 0)):
 ended = {name: "alive" if alive(gan) else "dead" for name, gan in gans.items()}
 
 # %% tags=["hide-input"]
+# The four runs as a figure
 alt = f"Losses above, share of G's samples with a pull below. {'; '.join(f'{name}: {end}' for name, end in ended.items())}."
 picture = plots.Picture(alt=alt, width=12, height=5)
 grid = picture.subplots(2, len(traces), sharex=True, sharey="row")
@@ -259,6 +262,7 @@ fixes = [fix for fix in FIXES if fix in set(runs.fix)]
 # the median life without a fix. **Predict:** which rows have squares?
 
 # %% tags=["hide-input"]
+# How a row of marks is drawn
 MARKS = {"NaN": ("x", "full", plots.NAN_COLOUR), "dead": ("s", "full", plots.DISCRIMINATOR_COLOUR)}
 MARKS["alive"] = (">", "none", plots.GENERATOR_COLOUR)
 
@@ -300,6 +304,7 @@ picture
 # this NaN; crosses further right only delay it; squares have traded the NaN for a silent end; rows of triangles came through. At the smaller rates, where a run costs minutes, fewer fixes were run:
 
 # %% tags=["hide-input"]
+# The same for the smaller rates
 slow = [fix for fix in fixes if (fix, "1e-4") in cells or (fix, "1e-5") in cells]
 alt = f"Runs at 1e-4 and 1e-5, one row a fix: {', '.join(slow)}."
 picture = plots.Picture(alt=alt, width=11, height=1.3 + 0.3 * len(slow))
@@ -386,6 +391,7 @@ def told(mine):
 
 
 # %% tags=["hide-input"]
+# The verdicts as a table
 verdicts = pd.Series(cells).map(told).unstack().reindex(fixes).fillna("not run")
 clean = runs.groupby(["fix", "rate"]).state.agg(lambda state: len(state) * (state != "NaN").all()).groupby("fix").max()
 verdicts["excluded: a chance of NaN above"] = clean.map(excluded)
@@ -421,6 +427,7 @@ for (fix, rate), mine in cells.items():
 # the largest logit of the first 100 iterations was drawn.
 
 # %% tags=["hide-input"]
+# The atlas as a figure
 trace = traces["logits, seed 0"]
 loudest = int(np.nanargmax(trace.fake_max[:100]))
 fatal = verdict.iteration - 1  # the atlas holds iterations 1 to 100 and the last
@@ -437,6 +444,7 @@ picture
 # And the discriminators that the four runs have at their end, along the same latent:
 
 # %% tags=["hide-input"]
+# The four discriminators as a figure
 picture = plots.Picture(alt="D's logit along the latent at the end of four runs, against the cliff and the cuts.", height=4)
 axes = picture.subplots()
 looks = (("-", "black"), ("--", "#009E73"), ("-.", "#CC79A7"), (":", "#56B4E9"))  # runs, so not the colours of G and D
@@ -466,6 +474,7 @@ picture
 print(f"good: at least {PLAUSIBLE:.0%} plausible and at most {FLOORS:g} noise floors away")
 
 # %% tags=["hide-input"]
+# What the surviving runs draw, as a table
 drawn = runs[runs.state == "alive"].groupby(["fix", "rate"])
 quality = drawn[["plausible", "floors", "score_g"]].median().reindex(fixes, level="fix")
 is_score = [FIXES[fix].get("loss", "matlab") in SAME for fix, _ in quality.index]  # of the others, D's output is another quantity

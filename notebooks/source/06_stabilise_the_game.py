@@ -30,6 +30,7 @@ CLIFF = cliffs(torch.float32)[1]
 pd.options.display.max_colwidth = None  # the tables below hold sentences
 
 # %% tags=["setup", "hide-input"]
+# How tables are shown
 FORMS = {"plausible": "{:.1%}", "floors, ": "{:.2f}", "floors": "{:.1f}", "G score": "{:.2f}", "largest logit": "{:.1f}", "ms an iteration": "{:.1f}"}
 FORMS |= {"modes": "{:.0f}", "high quality": "{:.1%}", "iterations": "{:,.0f}", "minutes a run": "{:.1f}"}
 
@@ -63,6 +64,7 @@ beyond = trace.iteration[trace.fake_max > CLIFF]
 print(f"largest generated logit {trace.fake_max.max():.1f}; {len(beyond)} of {trace.iterations:,} batches hold one above {CLIFF:.2f}")
 
 # %% tags=["hide-input"]
+# The largest logits as a figure
 picture = plots.Picture(alt="The largest generated logit of each batch over 1,500 iterations, with the cliff at 16.64.", height=2.6)
 axes = picture.subplots()
 axes.plot(trace.iteration, trace.fake_max, color=plots.GENERATOR_COLOUR, linewidth=0.7)
@@ -104,6 +106,7 @@ def draw_fits(axes_row, pulses, title):
 
 
 # %% tags=["hide-input"]
+# The fits as a figure
 picture = plots.Picture(alt="Three real and three generated pulses, each with the ring-down that fits it best.", height=4.2)
 grid = picture.subplots(2, 3, sharex=True, sharey=True)
 for row, pulses, title in zip(grid, (rough.data.samples[:3], rough.sample(z)[0][:3]), ("real", "generated")):
@@ -177,6 +180,7 @@ wide = GAN(Recipe(lr=1e-3, loss="logits", latent=64), seed=0)
 wide_trace = train(wide, iterations=1500)
 
 # %% tags=["hide-input"]
+# Both families as a figure
 real = ring_down(unseen[:600])
 one = ring_down(rough.sample(torch.linspace(-2.5, 2.5, 600)[:, None])[0])
 many = ring_down(wide.draw(600))
@@ -213,6 +217,7 @@ both = GAN(Recipe(lr=1e-3, loss="logits", normalise=True, latent=64), seed=0)
 both_trace = train(both, iterations=1500)
 
 # %% tags=["hide-input"]
+# The four games as a table
 played = {"latent 1, raw units": (rough, trace), "latent 64, raw units": (wide, wide_trace)}
 played |= {"latent 1, normalised": (units, units_trace), "latent 64, normalised": (both, both_trace)}
 rows = {
@@ -283,6 +288,7 @@ picture
 # Turn the knobs. (The widget needs a kernel; the figure above is for readers without one.) It starts near the equilibrium, at a tenth of the distance. **Find** the smallest penalty at which the pair still comes closer, for rates of 0.2, 0.4 and 0.8.
 
 # %% tags=["hide-input"]
+# The widget
 gamma_slider = widgets.FloatSlider(0.05, min=0, max=2, step=0.01, description="penalty γ", continuous_update=False)
 rate_slider = widgets.FloatSlider(0.2, min=0.05, max=1, step=0.05, description="rate h", continuous_update=False)
 phase = widgets.Image(format="png", layout=widgets.Layout(width="480px"))
@@ -359,6 +365,7 @@ def ranked(rows):
 
 
 # %% tags=["hide-input"]
+# How a run is drawn
 COLOURS = {"NaN": "#222222", "dead": "#999999", "poor": "#F0C75E", "good": "#009E73"}
 
 
@@ -470,6 +477,7 @@ print(f"{len(luck)} times the same fix and rate: its farthest seed over its near
 recommended = chosen("recommended").drop_duplicates("lr").set_index("lr", drop=False).apply(recipe_of, axis=1)
 
 # %% tags=["hide-input"]
+# Why each part was tried
 WHY = {
     "loss": "only the difference of a real and a generated logit counts",
     "penalty": "pulls the game inwards, at the real samples",
@@ -507,6 +515,7 @@ shown(results(chosen("recommended")), "rate")
 # at all?
 
 # %% tags=["hide-input"]
+# The parts, and how far the runs without each reach
 WHOLE = "all parts"
 taken = pd.concat([chosen("without"), chosen("recommended", lr=1e-3).assign(fix=WHOLE)]).groupby("fix")
 order = taken.floors.median().sort_values(ascending=False, na_position="first").drop(WHOLE).index
@@ -521,6 +530,7 @@ def span(column, form):
 
 
 # %% tags=["hide-input"]
+# The runs without each part as a table
 columns = {"outcomes": taken.outcome.agg(lambda ends: ", ".join(f"{(ends == end).sum()} {end}" for end in COLOURS if (ends == end).any()))}
 columns["plausible"], columns["beside all parts"] = span("plausible", "{:.1%}")
 columns["floors"], columns["floors beside all parts"] = span("floors", "{:.2f}")
@@ -577,6 +587,7 @@ plots.samples({"real": calm.data.samples[:6].numpy(), "generated": calm.draw(6).
 # the rough game.
 
 # %% tags=["hide-input"]
+# The crowds as a figure
 crowds = {"real": unseen, "combination": calm.draw(2000), "rough game": rough.draw(2000)}
 fits = {name: ring_down(pulses) for name, pulses in crowds.items()}
 styles = [("0.5", "-", 2.5), (plots.GENERATOR_COLOUR, "-", 1.3), (plots.DISCRIMINATOR_COLOUR, ":", 1.3)]
@@ -602,6 +613,7 @@ picture
 # **Predict** which effect is the larger one here. During the live run above, every 500th iteration, both have drawn 2,000 pulses from the same latents:
 
 # %% tags=["hide-input"]
+# The player and its average as a figure
 picture = plots.Picture(alt="Plausible share along the live run, of the average of G and of the player.", height=2.8)
 axes = picture.subplots()
 for name, style in (("average", "-"), ("player", "--")):
@@ -635,6 +647,7 @@ def answer(group, fix="all", lr="all"):
 
 
 # %% tags=["hide-input"]
+# The menus
 ALL = ("all", "all")
 group_menu = widgets.Dropdown(options=sorted(fixes.group.unique()), value="cured", description="group")
 fix_menu = widgets.Dropdown(options=[ALL], description="fix")
@@ -654,7 +667,8 @@ def offer(menu, options):
 def refresh(_=None):
     offer(fix_menu, [(fix, fix) for fix in sorted(chosen(group_menu.value).fix.unique())])
     offer(rate_menu, [(rate_text(lr), lr) for lr in sorted(chosen(group_menu.value, fix_menu.value).lr.unique())])
-    answered.value = answer(group_menu.value, fix_menu.value, rate_menu.value).to_html(index=False, border=0)
+    text = answer(group_menu.value, fix_menu.value, rate_menu.value).to_html(index=False, border=0)
+    answered.value = f'<div class="jp-RenderedHTMLCommon">{text}</div>'  # looks like every other table of the notebook
 
 
 for menu in (group_menu, fix_menu, rate_menu):

@@ -34,6 +34,7 @@ pd.options.display.max_colwidth = None  # a table below holds sentences
 # a circle, and twenty-five on a grid. They show one disease, **mode collapse**: a generator that draws a few islands well and has forgotten the others.
 
 # %% tags=["setup", "hide-input"]
+# How islands are drawn
 ANGLE = np.linspace(0, 2 * np.pi, 100)
 
 
@@ -56,6 +57,7 @@ def zoom(axes, samples, dataset, mode, colour="0.55", title=""):
 
 
 # %% tags=["hide-input"]
+# The two data sets as a figure
 picture = plots.Picture(alt="Ring of 8 and grid of 25 Gaussians; one island of each enlarged, with its circle of 3 sd.", width=10, height=2.9)
 panels = picture.subplots(1, 4)
 for pair, dataset in zip((panels[:2], panels[2:]), (ring, grid)):
@@ -92,6 +94,7 @@ for dataset in (ring, grid):
 # Two papers, both with tables over data sets of these names and with this score. These are the lines we compare with, not all that the papers have (means of 5 and of 10 trials; standard errors as far as the paper gives them):
 
 # %% tags=["setup", "hide-input"]
+# What the papers report
 COLUMNS = ("ring: modes of 8", "ring: high quality, %", "grid: modes of 25", "grid: high quality, %")
 UNKNOWN = float("nan")
 # protocol, method, then (mean, standard error) in the order of COLUMNS
@@ -141,8 +144,8 @@ trials = rows.groupby(["fix", "data"])
 METHODS, LENGTH = ["plain GAN", "recommended"], rows.groupby("data").cap.max()[["ring", "grid"]]
 
 # %% tags=["hide-input"]
+# The two protocols as a table
 r, counts = recommended, " and ".join(str(trials.size()["recommended", name]) for name in LENGTH.index)
-seen = " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH)
 protocol = [
     ("data *", "100,000 samples; ring sd 0.01, grid sd 0.05", "the same, but one fixed draw for all trials"),
     ("score", "2,500 samples, circles of 3 sd", "the same"),
@@ -158,7 +161,7 @@ protocol = [
     ("initial weights *", "normal, sd 0.02", "PyTorch's default"),
     ("batch *", "100", f"{r.batch}"),
     ("iterations *", "400,000", " and ".join(f"{cap:,}" for cap in LENGTH)),
-    ("real samples seen *", "40 million", f"{seen} million"),
+    ("real samples seen *", "40 million", " and ".join(f"{r.batch * cap / 1e6:.1f}" for cap in LENGTH) + " million"),
 ]
 pd.DataFrame([both for _, *both in protocol], [what for what, *_ in protocol], ["PacGAN's protocol, its row GAN", "ours, recommended"])
 
@@ -266,6 +269,7 @@ pd.DataFrame(columns).rename_axis(["method", "data"])
 # more caution than those above. **Predict:** a latent with 62 numbers too many: easier, or harder?
 
 # %% tags=["setup", "hide-input"]
+# The draft's games and ours
 draft = fixes[fixes.group == "draft"].fillna({"modes": 0, "high_quality": 0}).groupby("fix")
 QUOTED = [("GAN", 21, 0.06), ("GAN+R1+R2", 25, 0.10), ("relativistic+R1+R2", 25, 0.09)]
 GAMES = ["GAN", "relativistic+R1+R2", "at the draft's rate", "at the draft's rate, latent of 2"]
@@ -281,6 +285,7 @@ def draft_line(fix):
 
 
 # %% tags=["hide-input"]
+# All of them as a table
 noise = len(grid.centres) * np.pi * (3 * grid.sd) ** 2 / 10**2
 lines = {f"quoted: {name}": ("", 64, "2e-4, 2e-4", modes, f"{share:.2f}", "", "") for name, modes, share in QUOTED}
 lines |= {f"here: {fix}": draft_line(fix) for fix in GAMES}
@@ -354,6 +359,7 @@ seen, unstable = live(plain, longest=stable.iteration)
 filmstrip(seen, "plain GAN")
 
 # %% tags=["hide-input"]
+# Live and recorded as a table
 now = pd.DataFrame({"plain GAN": mode_quality(unstable.draw(2500), ring), "recommended": mode_quality(stable.draw(2500), ring)}).T
 full, count, length = means.xs("ring", level="data"), trials.size()["recommended", "ring"], LENGTH["ring"]
 columns = {
@@ -419,6 +425,7 @@ scores(fakes, grid)
 # Dropping modes and adding noise are different diseases, and each number is blind to one of them. So report all of them, and look at the picture. How do the two live generators do inside the circles?
 
 # %% tags=["hide-input"]
+# The fullest islands as a figure
 picture = plots.Picture(alt="The fullest island of the ring: real samples, exact centres, and the two live generators.", width=10, height=2.9)
 exact = ring.centres.repeat(1250, 1)
 crowds = {"real": ring.samples, "exact centres": exact, "plain GAN, live": unstable.draw(10_000), "recommended, live": stable.draw(10_000)}

@@ -1,17 +1,21 @@
-"""guard: hands a loop its batches, looks after it, and says why it broke."""
+"""guard: hands a loop its batches, looks after it, and says why it broke; guard.step does so for a step function."""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import sys
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from .recorder import FlightRecorder, clone, counted
-from .tracer import Tracer, first_bad
-from .verdict import Collapse, Verdict
+from .errors import evidence, raise_through, tracebacks
+from .frame import Loop, users
+from .verdict import attach
+from .watch import PENDING, SOME, Entry, Watch
 
 
-class guard:
-    """Hand out what `iterable` does; when the loop's body breaks its weights, say why.
+class guard(Watch):
+    """Hand out what `iterable` does; when the loop's body breaks its loss or its weights, say why.
 
     `for batch in guard(loader, G, D, opt_g, opt_d):` around the body as it stands.
 
@@ -24,73 +28,132 @@ class guard:
     every       iterations between two copies: by default 4, and 1 with "skip". With more than 1, up to every - 1 more
                 bodies run after the NaN, and the healthy ones since the last copy run twice, to find the fatal one
     keep        how many copies are kept, for `.recorder.rewind(back)`
+    scaled      the body scales its loss by hand and skips a step whose gradients overflow: infinite losses are no death
 
-    The body runs again as it stands: what it appends or prints, it does each time. What it draws must come
-    from `iterable`, from the global random state or from a guarded Generator; an iterator of its own goes on instead.
+    The body runs again as it stands: what it appends or prints, it does each time. What it draws must come from `iterable`,
+    a DataLoader, the global random state or a guarded Generator. A loop that is left by break or an error gets one more look.
     Raises ValueError or TypeError for an argument that no loop can have.
     """
 
-    def __init__(self, iterable: Iterable, *objects, policy: str = "raise", keep: int = 1, every: int | None = None):
-        if policy not in ("raise", "skip", "stop"):
-            raise ValueError(f"policy must be raise, skip or stop, not {policy!r}")
-        if every is None:  # where the loop goes on, nothing healthy should have run twice
-            every = 1 if policy == "skip" else 4
-        counted("every", every)
-        self.iterable, self.policy, self.every = iterable, policy, every
-        self.recorder = FlightRecorder(*objects, keep=keep)
-        self.skipped: list[int] = []
-        self.verdict: Verdict | None = None
+    def __init__(
+        self, iterable: Iterable, *objects, policy: str = "raise", keep: int = 1, every: int | None = None, scaled: bool = False
+    ):
+        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
+            raise TypeError(f"iterable must be what a for loop can go through, not {type(iterable).__name__}")
+        super().__init__(objects, policy, keep, every, scaled)
+        self.iterable = iterable
+
+    @staticmethod
+    def step(*objects, policy: str = "raise", every: int | None = None, scaled: bool = False) -> Callable:
+        """A decorator for a function that does one iteration: `train_step = guard.step(G, D, opt_g, opt_d)(train_step)`.
+
+        It sees too when the function raises: that error goes on, with the verdict as a note and as its __cause__. `.check()`
+        has one more look after the last call; the rest is as with guard(). ValueError for policy "stop".
+        """
+        if policy == "stop":
+            raise ValueError("policy must be raise or skip for a step, which cannot end a loop, not 'stop'")
+        return lambda function: Step(function, objects, policy, every, scaled)
 
     def __len__(self) -> int:
         return len(self.iterable)
 
     def __iter__(self) -> Iterator:
-        if not self.recorder.capture():
-            name, tensor = self.recorder.damage()[0]
-            cause = f"before the first iteration: {name} is not finite"
-            index = first_bad(tensor)
-            self.verdict = Verdict(
-                0, cause, operation="none", phase="before", shape=tuple(tensor.shape), result=tensor[index].item(), module=name
-            )
-            raise Collapse(self.verdict)
-        window = []  # (iteration, batch, random state) since the last good copy
-        for iteration, batch in enumerate(self.iterable, 1):
-            window.append((iteration, clone(batch), self.recorder.random_state()))
-            yield batch
-            # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past all repair.
-            if (len(window) == self.every or not self.recorder.glance()) and (yield from self._look(window)):
-                return
-        yield from self._look(window)
-
-    def _look(self, window: list) -> Iterator:
-        """Is all well after this window of iterations? If not, do what the policy says; True ends the loop."""
-        while window and not self.recorder.capture():
-            after = self.recorder.random_state()
-            self.recorder.rewind()
-            for number, (fatal, batch, state) in enumerate(window, 1):  # noqa: B007, the last one is what counts
-                self.recorder.set_random_state(state)
-                if number == len(window):
-                    break  # all before it were healthy, so it is this one
-                yield clone(batch)
-                if not self.recorder.capture():
-                    self.recorder.rewind()
-                    break
-            if self.policy != "skip":
-                self.recorder.set_random_state(state)
-                with Tracer(self.recorder.modules, batch) as tracer:
+        frame = users(sys._getframe(1))
+        self._begin(frame)
+        with self.ear:
+            try:
+                for number, batch in enumerate(self._batches(), 1):
+                    entry = self._open(number, batch)
                     yield batch
-                self.verdict = tracer.verdict(fatal, self.recorder.damage())
-                self.recorder.rewind()
-                self.recorder.set_random_state(state)
-                if self.policy == "raise":
-                    raise Collapse(self.verdict)
-                return True
-            self.skipped.append(fatal)
-            warnings.warn(f"skipped iteration {fatal}: it left numbers that are not finite", stacklevel=3)
-            del window[:number]
-            self.recorder.set_random_state(after)
-            for _, batch, state in window:  # what came after the fatal one ran in vain
-                self.recorder.set_random_state(state)
-                yield clone(batch)
-        window.clear()
-        return False
+                    # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past repair.
+                    if self._close(entry) and (yield from self._look()):
+                        return
+                yield from self._look()
+            except GeneratorExit:
+                with contextlib.suppress(Exception):
+                    self._left(frame)
+                raise
+            finally:
+                self.loop = self.recorder.loop = Loop(None)  # or it would keep the loop's variables alive
+
+    def _batches(self) -> Iterator:
+        batches = iter(self.iterable)
+        while True:
+            self.ear.asleep = True  # these batches are not the body's own
+            try:
+                batch = next(batches)
+            except StopIteration:
+                return
+            finally:
+                self.ear.asleep = False
+            yield batch
+
+    def _left(self, frame) -> None:
+        """The loop was left by a break or an error: one more look, with the bodies run from their source."""
+        raised, replaying = tracebacks(frame), self.running is not None
+        if not self.window:
+            return
+        if not replaying:
+            self.window[-1].losses, self.window[-1].taken = self.ear.heard(), self.ear.taken
+        bad = replaying or self._bad(self.window[-1]) or self.loop.broken_loss() or evidence(raised)
+        if sys.is_finalizing() or not (bad or self.recorder.status() == "broken"):
+            return
+        self.damaged = [name for name, _ in self.recorder.damage()]
+        if raised:
+            self.window[-1].error = SOME
+        self.verdict = self._told(self._elsewhere())
+        if raised and raise_through(frame, raised, self.verdict):
+            return
+        warnings.warn(f"the loop was left after a collapse: {self.verdict.cause}\n{self.verdict}", stacklevel=3)
+        if not raised and not replaying and self.policy == "raise":
+            PENDING[self.recorder.objects[0]] = self.verdict
+
+
+class Step(Watch):
+    """A step function under guard; call it like the function itself."""
+
+    def __init__(self, function: Callable, objects: tuple, policy: str, every: int | None, scaled: bool):
+        if not callable(function):
+            raise TypeError(f"a step must be a function, not {type(function).__name__}")
+        super().__init__(objects, policy, 1, every, scaled)
+        self.function, self.count = function, 0
+        functools.update_wrapper(self, function)
+
+    def __call__(self, *args, **kwargs):
+        if self.ear is None:
+            self._begin(None)
+        self.count += 1
+        with self.ear:
+            entry = self._open(self.count, (args, kwargs))
+            try:
+                result = self.function(*args, **kwargs)
+            except (Exception, SystemExit) as error:
+                self._raised(entry, error)
+                raise
+            if self._close(entry):
+                self.drive(self._look())
+        return result
+
+    def check(self) -> None:
+        """One more look, after the last call."""
+        if self.window:
+            with self.ear:
+                self.drive(self._look())
+
+    def _raised(self, entry: Entry, error: BaseException) -> None:
+        with contextlib.suppress(Exception):
+            entry.losses, entry.taken, entry.error = self.ear.heard(), self.ear.taken, error
+            tail = error.__traceback__
+            if evidence([tail]) or self._bad(entry) or self.recorder.status() == "broken":
+                self.verdict = self.drive(self._judge())
+                attach(error, self.verdict)
+
+    def runnable(self) -> bool:
+        return False  # it has just been tried
+
+    def here(self) -> bool:
+        return True
+
+    def run(self, entry: Entry, batch) -> None:
+        args, kwargs = batch
+        self.function(*args, **kwargs)

@@ -2,28 +2,23 @@
 
 from __future__ import annotations
 
-import ast
-import linecache
-import sys
+import math
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import nn
 from torch.nn.modules.module import register_module_forward_hook, register_module_forward_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
 
+from .frame import in_users_backward, inside, place
 from .recorder import finite
-from .verdict import Verdict
-
-_NOT_THE_USER = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 
 
-@dataclass
-class _Event:
+@dataclass(eq=False)
+class Event:
     """An operation that wrote a non-finite value although all that it read was finite, or the place where one came in."""
 
     order: int
@@ -37,33 +32,49 @@ class _Event:
     value: float | None = None
     result: float | None = None
     steps: tuple[str, ...] = ()
+    bad: torch.Tensor | None = None  # where it is not finite, of `shape`
+    weight: str | None = None  # name of a weight among its inputs
+    largest: float | None = None  # absolute value of what went in
 
 
 class Tracer(TorchDispatchMode):
-    """Sees each tensor operation of an iteration, and remembers where each non-finite tensor has its origin."""
+    """Sees each tensor operation of an iteration, and remembers where each non-finite tensor has its origin.
 
-    def __init__(self, modules: Iterable[nn.Module] = (), batch=None):
+    modules, batch      give names and sizes; `names` is {id of a weight: (name, weight)}
+    """
+
+    def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None):
         super().__init__()
+        modules = list(modules)
         self.paths = {
             id(part): f"{type(module).__name__}.{name}".rstrip(".")
             for module in modules
             for name, part in module.named_modules()
         }
+        self.weights = {_storage(weight): name for name, weight in (names or {}).values() if weight.numel()}
+        self.shapes = {tuple(weight.shape) for _, weight in (names or {}).values()}
         self.running: list[str] = []  # paths of the modules that are running, the innermost last
         self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module) of its forward pass
-        self.origin: dict[int, _Event] = {}  # storage of a non-finite tensor: the event it comes from
-        self.in_a_loss: list[_Event] = []  # events that reached a number on which backward was called
+        self.origin: dict[int, Event] = {}  # storage of a non-finite tensor: the event it comes from
+        self.in_a_loss: list[Event] = []  # events that reached a number on which backward was called
+        self.read: Event | None = None  # the last one that an operation read
         self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
-        self.count, self.batch_sizes, self.hooks, self.batch = 0, set(), [], batch
-        for tensor in tree_leaves(batch):
-            if isinstance(tensor, torch.Tensor) and tensor.dim():
-                self.batch_sizes.add(len(tensor))
-                if not finite(tensor):
-                    index = first_bad(tensor)
-                    result = tensor[index].item()
-                    self.origin[_storage(tensor)] = _Event(
-                        0, "batch", "the batch", index=index, shape=tuple(tensor.shape), result=result
-                    )
+        self.count, self.batch_sizes, self.hooks, self.held, self.lost = 0, set(), [], [], None
+        for path, leaf in tree_flatten_with_path(batch)[0]:
+            self._look_at_batch(keystr(path), leaf)
+
+    def _look_at_batch(self, path: str, leaf) -> None:
+        if not isinstance(leaf, torch.Tensor):
+            if not (hasattr(leaf, "__array_interface__") and getattr(leaf, "ndim", 0) and leaf.dtype.kind == "f"):
+                return
+            leaf = torch.from_numpy(leaf)
+        if leaf.dim():
+            self.batch_sizes.add(len(leaf))
+        if not finite(leaf) and not _mask(leaf):
+            bad = ~torch.isfinite(leaf)
+            index = tuple(bad.nonzero()[0].tolist())
+            event = Event(0, "batch", f"batch{path}", index=index, shape=tuple(leaf.shape), result=leaf[index].item(), bad=bad)
+            self.origin[_storage(leaf)] = event
 
     def __enter__(self):
         def enter(module, inputs):
@@ -72,7 +83,8 @@ class Tracer(TorchDispatchMode):
             self.running.append(self.paths.get(id(module), type(module).__name__))
 
         def leave(module, inputs, output):
-            self.running.pop()
+            if self.running:
+                self.running.pop()
 
         self.hooks = [register_module_forward_pre_hook(enter), register_module_forward_hook(leave, always_call=True)]
         return super().__enter__()
@@ -84,53 +96,86 @@ class Tracer(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         kwargs = kwargs or {}
-        schema = function._schema
-        inputs = _tensors((args, kwargs))
-        bad_inputs = [one for one in inputs if not finite(one)]  # looked at before: the operation may work in place
-        before = [one.clone() for one in inputs] if schema.is_mutable and schema.name.endswith("_") else inputs
+        try:
+            seen = self._look(function._schema, args, kwargs)
+        except Exception as error:  # what cannot be followed must not stop the user's loop
+            self.lost, seen = error, None
         result = function(*args, **kwargs)
-        self.count += 1
+        try:
+            self.count += 1
+            if seen is not None:
+                self._follow(function._schema, args, kwargs, result, *seen)
+        except Exception as error:
+            self.lost = error
+        return result
+
+    def _look(self, schema, args, kwargs) -> tuple:
+        """Before it runs, for it may work in place: what is written and read, what of it is not finite and of which origin."""
+        written, inputs = _written(schema, args, kwargs), _tensors((args, kwargs))
+        bad = [one for one in inputs if not finite(one)]
+        known = [self.origin[_storage(one)] for one in bad if _storage(one) in self.origin]
+        if known:
+            self.read = min(known, key=lambda one: one.order)
+        nan = any(bool(torch.isnan(one).any()) for one in bad)
         operation = schema.name.split("::")[-1]
+        if "softmax" in operation and bad and not nan and not any(bool((one == math.inf).any()) for one in bad):
+            known = []  # minus infinity is what a mask means; a row of nothing else is what softmax cannot do
+        before = [one.clone() if any(one is w for w in written) else one for one in inputs]
+        sound = [one for one in inputs if not any(one is other for other in bad)]
+        return operation, written, sound, before, known, bool(bad), nan
+
+    def _follow(self, schema, args, kwargs, result, operation, written, sound, before, known, bad, nan) -> None:
+        """What came out, and whose it is."""
+        written = written + [one for one in sound if not finite(one)]  # not every schema says so, such as batch_norm's
         node = torch._C._current_autograd_node()
         number = node._sequence_nr() if node else torch._C._autograd._get_sequence_nr() - 1
         if node is None:
-            self.forwards.setdefault(number, (operation, _place(), self.running[-1] if self.running else None))
+            weight = next((self.weights[_storage(one)] for one in before if _storage(one) in self.weights), None)
+            self.forwards.setdefault(number, (operation, place(), self.running[-1] if self.running else None, weight))
         if any(one.alias_info and not one.alias_info.is_write for one in schema.returns) or "empty" in operation:
-            return result  # a view reads no number, and memory that nobody has written yet means nothing
-        outputs = _tensors(result) or [one for one in inputs if schema.is_mutable]
-        known = [self.origin[_storage(one)] for one in bad_inputs if _storage(one) in self.origin]
-        if operation == "ones_like" and known and _inside("torch/autograd/__init__"):
+            return  # a view reads no number, and memory that nobody has written yet means nothing
+        if operation == "ones_like" and known and inside("torch/autograd/__init__"):
             self.in_a_loss += known  # how a backward pass begins: with a 1 for its loss
-        for output in outputs:
+        literal = any(isinstance(one, float) and not math.isfinite(one) for one in tree_leaves((args, kwargs)))
+        for output in {id(one): one for one in (*_tensors(result), *written)}.values():
             self.recent.append((operation, before, output))
             if finite(output):
                 self.origin.pop(_storage(output), None)
                 continue
             event = min(known, key=lambda one: one.order, default=None)
             if event is None:
-                event = self._event(operation, schema.name, node, number, before, output, arrived=bool(bad_inputs))
+                if (literal or (bad and not nan)) and not bool(torch.isnan(output).any()):
+                    self.origin.pop(_storage(output), None)
+                    continue  # an infinity that is meant, or one of a mask that was
+                event = self._event(operation, schema.name, node, number, before, output, nan)
                 known.append(event)
             self.origin[_storage(output)] = event
-        return result
+            self.held.append(output)  # or its memory might be given to another tensor
 
-    def _event(self, operation, kernel, node, number, inputs, output, arrived: bool) -> _Event:
-        index = first_bad(output)
-        place, module = _place(), self.running[-1] if self.running else None
-        phase = "forward"
+    def _event(self, operation, kernel, node, number, inputs, output, arrived: bool) -> Event:
+        bad = ~torch.isfinite(output.detach())
+        if bool(torch.isnan(output).any()) and any(not finite(one) for one in inputs):
+            bad = torch.isnan(output.detach())  # infinities came in, and NaN is new
+        index = tuple(bad.nonzero()[0].tolist())
+        where, module = place(), self.running[-1] if self.running else None
+        phase, weight = "forward", next((self.weights[_storage(one)] for one in inputs if _storage(one) in self.weights), None)
         if node is not None:
-            operation, place, module = self.forwards.get(number, (node.name(), place, module))
+            if not in_users_backward():
+                operation, where, module, weight = self.forwards.get(number, (node.name(), where, module, weight))
             phase = "backward"
-        elif place is None or _inside("torch/optim/"):
+        elif where is None or inside("torch/optim/", nearest=True):
             phase = "optimiser"
-        event = _Event(self.count, phase, operation, kernel, place, module, index, tuple(output.shape))
+        event = Event(self.count, phase, operation, kernel, where, module, index, tuple(output.shape), bad=bad)
         event.result = output[index].item()
         values = [value for one in inputs if (value := _at(one, output, index)) is not None]
         if values:
             event.value = values[-1] if "div" in kernel else values[0]  # of a division, the divisor
+        event.weight = weight
+        event.largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
         if phase == "forward":
             event.steps = self._steps(output, index)
         if arrived:
-            event.phase = "before"
+            event.phase = "outside"
         return event
 
     def _steps(self, output: torch.Tensor, index: tuple[int, ...], most: int = 4) -> tuple[str, ...]:
@@ -141,49 +186,41 @@ class Tracer(TorchDispatchMode):
             if match is None:
                 break
             operation, inputs, made = self.recent[match]
-            values = [_at(one, made, index) for one in inputs]
-            if None in values or not values:
+            values, result = [_at(one, output, index) for one in inputs], _at(made, output, index)
+            if None in values or not values or result is None:
                 break
-            steps.append(f"{operation}({', '.join(f'{value:.9g}' for value in values)}) = {made[index].item():.9g}")
+            steps.append(f"{operation}({', '.join(f'{value:.9g}' for value in values)}) = {result:.9g}")
             wanted, start = inputs[-1], match
         return tuple(reversed(steps))
 
-    def culprit(self, damage: Iterable[torch.Tensor]) -> _Event | None:
+    def culprit(self, damage: Iterable[torch.Tensor], raised: bool = False) -> Event | None:
         """The first event that reached a loss or a damaged tensor; None if none that was seen did.
 
         A gradient is a computation of its own: that of log at 0 is 1/0, an infinity that does not descend from log(0).
-        So a loss that is not finite counts too, or its line would go unnamed.
+        So a loss that is not finite counts too, or its line would go unnamed. A body that raised had read the last one.
         """
-        events = [self.origin[_storage(one)] for one in damage if _storage(one) in self.origin]
+        events = [self.origin[_storage(one)] for one in damage if not one.is_sparse and _storage(one) in self.origin]
+        if (raised or not events + self.in_a_loss) and self.read is not None:
+            return self.read
         return min(events + self.in_a_loss, key=lambda one: one.order, default=None)
 
-    def verdict(self, iteration: int, damage: list[tuple[str, torch.Tensor]]) -> Verdict:
-        """What the tracer saw, in words; `damage` as FlightRecorder.damage() lists it."""
-        event = self.culprit(tensor for _, tensor in damage)
-        if event is None:
-            names = ", ".join(name for name, _ in damage[:3]) or "nothing"
-            return Verdict(iteration, f"run again, the iteration left {names} non-finite, by no operation that torch shows")
-        sample = event.index[0] if event.index and event.shape[0] in self.batch_sizes else None
-        loss, term, line = _source(event.place)
-        where = "" if sample is None else f" at sample {sample} of {event.shape[0]}"
-        came = "" if event.value is None else f" from {event.value:g}"
-        cause = f"iteration {iteration}: {event.operation} made {event.result:g}{came}{where}, {event.phase} pass"
-        if event.phase == "batch":
-            cause = f"iteration {iteration}: the batch held {event.result:g} when it arrived, at index {event.index}"
-        if event.phase == "optimiser":
-            cause = f"iteration {iteration}: the optimiser's {event.operation} made {event.result:g}{came}"
-        if event.phase == "before":
-            cause = f"iteration {iteration}: a {event.result:g} was there before, and came in through {event.operation}"
-        feature = event.index[1:] if event.phase == "batch" else None
-        return Verdict(
-            iteration, cause, loss, term, event.operation, event.phase, event.kernel or None, event.shape, sample, feature,
-            event.value, event.result, event.steps, event.module, line,
-        )  # fmt: skip
+
+def _written(schema, args, kwargs) -> list[torch.Tensor]:
+    """The tensors that the operation works on in place, running statistics included."""
+    if not schema.is_mutable:
+        return []
+    values = [kwargs.get(one.name, args[at] if at < len(args) else None) for at, one in enumerate(schema.arguments)]
+    return _tensors([value for value, one in zip(values, schema.arguments) if one.alias_info and one.alias_info.is_write])
 
 
 def _tensors(tree) -> list[torch.Tensor]:
     leaves = (one for one in tree_leaves(tree) if isinstance(one, torch.Tensor))
     return [one for one in leaves if one.is_floating_point() and not one.is_sparse]
+
+
+def _mask(tensor: torch.Tensor) -> bool:
+    """Is it 0 or minus infinity everywhere?"""
+    return bool(((tensor == 0) | (tensor == -math.inf)).all())
 
 
 def _storage(tensor: torch.Tensor) -> int:
@@ -194,53 +231,9 @@ def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
     return one.data_ptr() == other.data_ptr() and one.shape == other.shape
 
 
-def first_bad(tensor: torch.Tensor) -> tuple[int, ...]:
-    return tuple((~torch.isfinite(tensor.detach())).nonzero()[0].tolist())
-
-
 def _at(tensor: torch.Tensor, like: torch.Tensor, index: tuple[int, ...]) -> float | None:
     """The element that became like[index]: None unless the shapes agree, or one broadcasts to the other."""
     try:
         return tensor.detach().expand(like.shape)[index].item()
     except RuntimeError:
         return None
-
-
-def _place() -> tuple | None:
-    """(code, instruction, line number) of the innermost frame that is the user's; None if there is none."""
-    frame = sys._getframe(1)
-    while frame is not None and frame.f_code.co_filename.startswith(_NOT_THE_USER):
-        frame = frame.f_back
-    return None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)
-
-
-def _inside(part: str) -> bool:
-    """Is a file with `part` in its path among the callers?"""
-    frame = sys._getframe(1)
-    while frame is not None and part not in frame.f_code.co_filename.replace("\\", "/"):
-        frame = frame.f_back
-    return frame is not None
-
-
-def _source(place: tuple | None) -> tuple[str | None, str | None, str | None]:
-    """(assigned name, expression, "file:line: text") of a place in somebody's code."""
-    if place is None:
-        return None, None, None
-    code, instruction, number = place
-    lines = linecache.getlines(code.co_filename)
-    text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
-    term = text or None
-    if hasattr(code, "co_positions") and lines:  # Python 3.11 knows which part of the line was running
-        first, last, start, end = list(code.co_positions())[instruction // 2]
-        if first is not None and first == last and start is not None:
-            term = lines[first - 1].encode()[start:end].decode()
-    loss = None
-    try:
-        for node in ast.walk(ast.parse("".join(lines))):
-            if isinstance(node, ast.Assign) and node.lineno <= number <= node.end_lineno:
-                loss = ast.unparse(node.targets[0])
-    except SyntaxError:  # a notebook cell with a % line: the line's text must do
-        pass
-    file = Path(code.co_filename)
-    name = "notebook cell" if "ipykernel" in str(file) else file.name
-    return loss, term, f"{name}:{number}: {text}"

@@ -1,12 +1,9 @@
-"""Data sets keep their units, networks PyTorch's own initialisation, and nobody touches the global random state."""
+"""Data sets keep their units and what is promised of them; wrong arguments are refused."""
 
-import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from utils import data
-from utils.networks import Discriminator, Generator
 
 
 @pytest.mark.parametrize(
@@ -54,23 +51,30 @@ def test_unknown_data_set_is_refused_in_one_sentence():
         data.load("faces")
 
 
-def test_initial_weights_are_torchs_own():
-    torch.manual_seed(7)
-    torchs = [nn.Linear(1, 512), nn.Linear(512, 64)]
-    ours = Generator(1, 64, 20.0, 512, torch.Generator().manual_seed(7))
-    for mine, theirs in zip(ours.parameters(), (p for layer in torchs for p in layer.parameters())):
-        assert torch.equal(mine, theirs)
+@pytest.mark.parametrize("make", [data.pulses, data.ring, data.grid])
+@pytest.mark.parametrize(
+    "wrong, sentence",
+    [
+        ({"count": 0}, "count must be at least 1, not 0"),
+        ({"count": 10**9}, "count must be at most 2,000,000, not 1000000000"),
+        ({"count": 1e3}, "count must be a whole number, not 1000.0"),
+        ({"count": "many"}, "count must be a whole number, not 'many'"),
+        ({"seed": -1}, "seed must be at least 0, not -1"),
+        ({"seed": None}, "seed must be a whole number, not None"),
+    ],
+)
+def test_a_wrong_count_or_seed_is_refused_before_anything_is_drawn(make, wrong, sentence, monkeypatch):
+    for draw in ("rand", "randn", "randint"):
+        monkeypatch.setattr(torch, draw, lambda *sizes, **options: pytest.fail("it was drawn"))
+    with pytest.raises((ValueError, TypeError), match=sentence):
+        make(**wrong)
 
 
-def test_networks_compute_what_their_formula_says():
-    random = torch.Generator().manual_seed(0)
-    generator, discriminator = Generator(1, 64, 20.0, 512, random), Discriminator(64, 2048, random)
-    z = torch.randn(5, 1, generator=random)
-    w1, b1, w2, b2 = generator.parameters()
-    samples = 20 * (torch.relu(z @ w1.T + b1) @ w2.T + b2)
-    assert torch.allclose(generator(z), samples, atol=1e-4)
-    w1, b1, w2, b2 = discriminator.parameters()
-    hidden = samples @ w1.T + b1
-    expected = (torch.where(hidden > 0, hidden, 0.2 * hidden) @ w2.T + b2)[:, 0]
-    assert discriminator(samples).shape == (5,)
-    assert np.allclose(discriminator(samples).detach(), expected.detach(), atol=1e-4)
+@pytest.mark.parametrize("name", [["pulses"], None, 3])
+def test_a_name_that_is_none_is_refused(name):
+    with pytest.raises(ValueError, match="data must be one of pulses, digits, ring, grid, not"):
+        data.load(name)
+
+
+def test_one_sample_is_enough():
+    assert data.pulses(1).samples.shape == (1, 64) and data.ring(1, seed=0).samples.shape == (1, 2)
