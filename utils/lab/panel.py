@@ -23,6 +23,7 @@ from utils.recipe import Recipe
 from utils.sweep import DATA
 
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
+DUTY = 0.2  # the largest share of the time that goes into iterations with a frame
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 ASLEEP = "The lab needs its kernel: run this cell again."
 # The sentence goes where a live view stands below it, and where none can, it stands in for "model not found".
@@ -203,7 +204,7 @@ class Lab(anywidget.AnyWidget):
     def _meant(self, command: dict) -> None:
         """The run that a choice means: the live one, unless that has ended or is another."""
         self._hear_rate(command)
-        self.pace = command["speed"]
+        self.pace, self.free = command["speed"], True  # whoever presses a button sees the page
         if command["settings"] != self.run.settings or self.run.verdict:
             self._begin(command["settings"])
         elif self.recorded:
@@ -247,7 +248,7 @@ class Lab(anywidget.AnyWidget):
     def _train(self, run: Run, stop: threading.Event, seconds: float) -> None:
         """Train until told to stop, NaN, a cap, or nobody looks; a frame whenever the view has drawn the last one."""
         began = framed = counted = time.monotonic()
-        before = run.count
+        before, cost = run.count, 0.0
         while True:
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
@@ -257,15 +258,15 @@ class Lab(anywidget.AnyWidget):
                 now, wait = time.monotonic(), self._wait(run)
                 said = self._enough(run, now - began, seconds, now - max(self.heard, began))
                 last = bool(said) or stop.is_set()
-                due = last or wait > 0.05 or (now - framed > FRAME and (self.free or not self.threads))
+                due = last or wait > 0.05 or (now - framed > max(FRAME, cost / DUTY) and (self.free or not self.threads))
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
                 if last or run.verdict:
                     return self._rest(stop, run, said)
                 if due:
-                    framed = now
                     self._publish()
+                    framed, cost = now, time.monotonic() - now
             if wait > 0.002:
                 stop.wait(wait)
 
