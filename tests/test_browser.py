@@ -263,8 +263,8 @@ def test_the_lab_in_a_browser(lab_page):
 
 
 FRAMES = """() => { window.frames = 0; let last = "";
-  const look = () => { const now = document.querySelector(".ganlab .facts").textContent; window.frames += now !== last; last = now;
-                       requestAnimationFrame(look); }; look(); }"""
+  const look = () => { const now = document.querySelector(".ganlab .facts").textContent; window.frames += now !== last;
+                       last = now; requestAnimationFrame(look); }; look(); }"""
 BARE = """import time
 from utils.recipe import Recipe
 from utils.training import GAN
@@ -300,7 +300,7 @@ def test_the_view_leaves_most_of_the_time_to_the_training(lab_page):
         expect(lab.facts).to_contain_text("paused")
         rates["bare"].append(float(lab.code(BARE.format(seconds=seconds))))
     view, bare, frames = (sum(rates[name]) / 2 for name in ("view", "bare", "frames"))
-    text = f"iterations a second with the view: {view:.0f}, bare: {bare:.0f}, ratio {view / bare:.2f}; frames a second: {frames:.1f}"
+    text = f"iterations/s with the view: {view:.0f}, bare: {bare:.0f}, ratio {view / bare:.2f}; frames/s: {frames:.1f}"
     (ARTEFACTS / "speed.txt").write_text(text + "\n")
     print(text)
     # far below what was measured, so that a busy machine does not fail; artefacts/speed.txt has the figures
