@@ -352,8 +352,8 @@ def test_the_hazard_is_pythons(module, lr, steps):
     z = torch.linspace(-8, 8, 321)
     logits = gan.sample(z[:, None])[1]
     for cliff in (cliffs(), (-20.0, 6.0), (float(logits.min()) - 1, float(logits.quantile(0.9)))):
-        given = {"z": z.tolist(), "logits": logits.tolist(), "low": cliff[0], "high": cliff[1]}
-        found = module("gridHazard(Float32Array.from(given.z), Float32Array.from(given.logits), given.low, given.high, 64)", given)
+        given = {"grid": [z.tolist(), logits.tolist()], "cliff": cliff}
+        found = module("gridHazard(...given.grid.map(row => Float32Array.from(row)), ...given.cliff, 64)", given)
         assert found == pytest.approx(hazard(gan, cliff), rel=1e-6, abs=1e-14)
 
 
