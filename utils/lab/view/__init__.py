@@ -11,8 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # each uses only those before it
 MODULES = (
-    "wire", "text", "series", "plot", "dom", "controls", "guess", "past", "scene", "curves", "samples", "atlas",
-    "figure", "words", "view",
+    "wire", "text", "series", "plot", "dom", "controls", "guess", "past", "panels", "figure", "words", "view",
 )  # fmt: skip
 STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 

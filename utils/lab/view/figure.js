@@ -1,31 +1,20 @@
 // The figure: all panels, what one points at and has clicked, sizes and dark mode.
 
 import { h, named } from "./dom.js";
-import { along, atlas } from "./atlas.js";
-import { hazard, lives, logits, losses, scores } from "./curves.js";
+import { PANELS, sampleOf } from "./panels.js";
 import { Plot } from "./plot.js";
-import { samples } from "./samples.js";
-import { sampleOf } from "./scene.js";
-import { chance } from "./text.js";
-
-/** @typedef {import("./scene.js").Scene} Scene */
-/** @typedef {{panel: import("./scene.js").Panel, canvas: any, title: any, remark: any, element: any, plot: Plot}} Part */
-
-const PANELS = [losses, scores, logits, samples("real"), samples("fake"), atlas, along, hazard, lives];
+import { chance, clamp } from "./text.js";
 
 const COLOURS = ["ink", "paper", "grid", "muted", "g", "d", "real", "band", "cliff"]; // names in style.css
+const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 export class Figure {
-  /** @param {{changed: () => void, speak: (words: string) => void, scene: () => Scene|null}} hooks   changed: draw once more */
+  /** @param {{changed: () => void, speak: (words: string) => void, scene: () => any}} hooks   changed: draw once more */
   constructor(hooks) {
     this.hooks = hooks;
-    this.hover = /** @type {{part: Part, x: number, y: number}|null} */ (null);
-    this.hit = /** @type {import("./scene.js").Hit|null} */ (null);
-    this.pinned = /** @type {import("./scene.js").Pinned|null} */ (null);
-    this.theme = /** @type {import("./plot.js").Theme|null} */ (null);
-    this.parts = PANELS.map(panel => this.part(panel));
+    this.hover = this.hit = this.pinned = this.theme = /** @type {any} */ (null); // pinned: the sample that was clicked
     this.described = 0;
-    this.of("lives").element.hidden = true;
+    this.parts = PANELS.map(panel => this.part(panel));
     const column = (...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of(name).element));
     this.description = h("p", { class: "unseen", id: `ganlab-${Math.random().toString(36).slice(2)}` });
     const names = { role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id };
@@ -37,59 +26,53 @@ export class Figure {
     this.element = h("div", { class: "stage" }, this.grid, this.tip, this.description);
   }
 
-  /** @param {string} name @returns {Part} */
-  of(name) { return /** @type {Part} */ (this.parts.find(part => part.panel.name === name)); }
+  /** @returns {any} the part with the panel of this name */
+  of(name) { return this.parts.find(part => part.panel.name === name); }
 
-  /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys.
-   * @param {import("./scene.js").Panel} panel @returns {Part} */
+  /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys. */
   part(panel) {
-    const canvas = h("canvas", { role: "img", tabindex: 0, "aria-label": panel.label });
-    const title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
-    const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, title, remark), canvas);
-    const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) }, leave = () => this.point(null);
-    canvas.addEventListener("pointermove", event => {
-      this.tip.setAttribute("aria-live", "off");
-      this.point({ part, x: event.offsetX, y: event.offsetY });
+    const title = h("span", { class: "title" }), remark = h("span", { class: "remark" }), leave = () => this.point(null);
+    const canvas = h("canvas", {
+      role: "img", tabindex: 0, "aria-label": panel.label, onpointerleave: leave, onblur: leave, onclick: () => this.pin(),
+      onpointermove: event => this.point({ part, x: event.offsetX, y: event.offsetY }), onkeydown: event => this.key(part, event),
     });
-    canvas.addEventListener("pointerleave", leave);
-    canvas.addEventListener("blur", leave);
-    canvas.addEventListener("click", () => this.pin());
-    canvas.addEventListener("keydown", event => this.key(part, event));
+    const element = h("figure", { class: `panel ${panel.name}`, hidden: panel.name === "lives" },
+      h("figcaption", {}, title, remark), canvas);
+    const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) };
     return part;
   }
 
-  /** Arrow keys move the pointer (with Shift further), Enter clicks, Escape lets go.
-   * @param {Part} part @param {KeyboardEvent} event */
+  /** Arrow keys move the pointer (with Shift further), Enter clicks, Escape lets go. */
   key(part, event) {
-    const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[event.key];
+    const step = STEPS[event.key];
     if (event.key === "Escape") this.hit = null;
     if (event.key === "Enter" || event.key === "Escape") this.pin();
     if (event.key === "Escape") this.point(null);
     if (!step) return;
     event.preventDefault();
-    this.tip.setAttribute("aria-live", "polite");
     const { clientWidth: wide, clientHeight: high } = part.canvas, [dx, dy] = step.map(s => s * (event.shiftKey ? 40 : 8));
     const from = this.hover?.part === part ? this.hover : { x: wide / 2, y: high / 2 };
-    const next = { x: Math.min(Math.max(from.x + dx, 0), wide), y: Math.min(Math.max(from.y + dy, 0), high) };
-    this.point({ part, ...(part.panel.step?.(part.plot, from, dx || -dy) ?? next) });
+    const next = part.panel.step?.(part.plot, from, dx || -dy);
+    const { x, y } = next ?? { x: clamp(from.x + dx, 0, wide), y: clamp(from.y + dy, 0, high) };
+    this.point({ part, x, y }, "polite");
   }
 
-  /** @param {{part: Part, x: number, y: number}|null} hover */
-  point(hover) {
+  /** @param {string} live   is the tip read aloud? */
+  point(hover, live = "off") {
     this.hover = hover;
+    this.tip.setAttribute("aria-live", live);
     if (!hover) this.tip.hidden = true;
     this.hooks.changed();
   }
 
   /** A click on a sample's dot keeps it in the picture; a click elsewhere lets it go. */
   pin() {
-    const scene = this.hooks.scene(), hit = this.hit;
+    const { picture, run } = this.hooks.scene() ?? {}, { side, index, text } = this.hit ?? {};
     this.pinned = null;
-    if (scene && hit?.side && hit.index !== undefined) {
-      const { picture, run } = scene, { side, index } = hit;
-      const logit = picture[side === "fake" ? "fakeLogits" : "realLogits"][index];
-      this.pinned = { side, index, iteration: picture.iteration, sample: sampleOf(picture, run, side, index), logit };
-      this.hooks.speak(`${hit.text.replace(/\n/g, ", ")}: drawn with the ${side === "fake" ? "generated" : "real"} samples.`);
+    if (picture && side) {
+      const logit = picture[`${side}Logits`][index], sample = sampleOf(picture, run, side, index);
+      this.pinned = { side, index, iteration: picture.iteration, sample, logit };
+      this.hooks.speak(`${text.replace(/\n/g, ", ")}: drawn with the ${side === "fake" ? "generated" : "real"} samples.`);
     }
     this.hooks.changed();
   }
@@ -112,10 +95,8 @@ export class Figure {
 
   /** @param {import("./types.js").Run} run */
   titles(run) {
-    for (const { panel, title } of this.parts) {
-      const named = panel.title(run).filter(([words]) => words);
-      title.replaceChildren(...named.map(([words, colour]) => h("span", { class: colour }, words)));
-    }
+    for (const { panel, title } of this.parts)
+      title.replaceChildren(...panel.title(run).filter(([words]) => words).map(([words, name]) => h("span", { class: name }, words)));
   }
 
   /** Draw again when the size or the theme changes, until the signal. @param {HTMLElement} root @param {AbortSignal} signal */
@@ -128,8 +109,7 @@ export class Figure {
     signal.addEventListener("abort", () => { sizes.disconnect(); themes.disconnect(); });
   }
 
-  /** Colours of the page's theme: JupyterLab's, Sphinx's or Colab's, VS Code's, else the system's.
-   * @param {HTMLElement} root @returns {import("./plot.js").Theme} */
+  /** Colours of the page's theme: JupyterLab's, VS Code's, Sphinx's or Colab's, else the system's. @param {HTMLElement} root */
   colours(root) {
     const { body, documentElement: page } = document;
     const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
@@ -138,13 +118,12 @@ export class Figure {
     const site = [page.dataset.theme, page.getAttribute("theme")].find(name => name === "dark" || name === "light");
     root.dataset.dark = String((jupyter ?? code ?? site ?? system) === "dark");
     const style = getComputedStyle(this.grid), colour = name => style.getPropertyValue(`--${name}`).trim();
-    const colours = Object.fromEntries(COLOURS.map(name => [name, colour(name)]));
-    return { size: parseFloat(style.fontSize) * 0.86, .../** @type {any} */ (colours) };
+    return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(COLOURS.map(name => [name, colour(name)])) };
   }
 
-  /** Draw all that can be seen. @param {Scene} scene @param {string} headline */
+  /** Draw all that can be seen. @param {string} headline */
   draw(scene, headline) {
-    const words = /** @type {[any, string][]} */ ([]), now = performance.now();
+    const words = [], now = performance.now();
     this.of("lives").element.hidden = scene.guesses.length < 2;
     for (const { panel, canvas, plot, remark } of this.parts) {
       if (!canvas.clientWidth || !canvas.clientHeight) continue;
@@ -159,27 +138,24 @@ export class Figure {
     this.description.textContent = `${headline} ${words.map(([, text]) => text).join(". ")}.`;
   }
 
-  /** The chance that this batch is the last, in figures that grow with it. @param {Scene} scene */
+  /** The chance that this batch is the last, in figures that grow with it, from 1e-4 on. */
   chance({ run, hazards, until, cursor }) {
     const k = hazards.find(Math.min(until, cursor ?? Infinity) + 1) - 1, p = k < 0 ? NaN : hazards.high[k];
     this.number.textContent = chance(p);
-    const grow = p > 0 ? Math.min(Math.max(1 + Math.log10(p) / 4, 0), 1) : 0; // from 1e-4 on
-    this.number.style.setProperty("--grow", String(grow));
+    this.number.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0));
     this.hazard.hidden = !run.hazard || this.of("hazard").element.classList.contains("off");
   }
 
-  /** Cross and numbers where one points. @param {Scene} scene @param {{part: Part, x: number, y: number}} hover */
+  /** Cross and numbers where one points. */
   cross(scene, { part: { panel, plot, canvas }, x, y }) {
-    const hit = this.hit = panel.probe(plot, scene, x, y), { tip } = this;
+    const hit = this.hit = panel.probe(plot, scene, x, y), { tip } = this, { box } = plot;
     tip.hidden = !hit;
     if (!hit) return;
-    const { box } = plot, { muted } = scene.theme;
-    if (hit.y === undefined) plot.rule([[hit.x, box.top], [hit.x, box.bottom]], { colour: muted, width: 1 });
+    if (hit.y === undefined) plot.rule([[hit.x, box.top], [hit.x, box.bottom]], { colour: scene.theme.muted, width: 1 });
     else plot.spot(hit.x, hit.y, -6, scene.theme.ink, 2);
     if (tip.textContent !== hit.text) tip.textContent = hit.text;
-    const stage = this.element.getBoundingClientRect(), at = canvas.getBoundingClientRect();
-    const left = at.left - stage.left + hit.x;
+    const stage = this.element.getBoundingClientRect(), at = canvas.getBoundingClientRect(), left = at.left - stage.left + hit.x;
     tip.style.left = `${left + tip.offsetWidth + 16 > stage.width ? Math.max(left - tip.offsetWidth - 12, 0) : left + 12}px`;
-    tip.style.top = `${at.top - stage.top + Math.max(Math.min(y, canvas.clientHeight - tip.offsetHeight), 0)}px`;
+    tip.style.top = `${at.top - stage.top + clamp(y, 0, canvas.clientHeight - tip.offsetHeight)}px`;
   }
 }

@@ -1,5 +1,7 @@
 // Numbers as people write and type them.
 
+export const clamp = (v, low, high) => Math.max(Math.min(v, high), low);
+
 /** 12600 as "12,600". @param {number} n */
 export const whole = n => Math.round(n).toLocaleString("en-US");
 

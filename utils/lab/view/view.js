@@ -236,7 +236,7 @@ class View {
     if (this.guess.asked) this.figure.draw(scene, `${run.title}, learning rate ${rateText(run.lr)}, ${place}.`);
   }
 
-  /** @returns {import("./scene.js").Scene|null} */
+  /** @returns {any|null} */
   scene() {
     const { run, frame, series, past, figure } = this;
     if (!run || !frame) return null;
@@ -263,7 +263,7 @@ class View {
     return run && frame ? status(run, frame, this.series, Boolean(this.controls?.differing(run).length)) : "";
   }
 
-  /** @param {import("./scene.js").Scene|null} scene */
+  /** @param {any|null} scene */
   sentence(scene) {
     if (this.controls?.wrong) return this.controls.wrong;
     if (!scene || !this.frame) return this.said;

@@ -19,7 +19,7 @@ export function status(run, frame, series, named) {
   ].filter(Boolean).join(" · ");
 }
 
-/** What matters most just now. @param {import("./scene.js").Scene} scene @param {import("./types.js").Frame} frame
+/** What matters most just now. @param {any} scene @param {import("./types.js").Frame} frame
  * @param {import("./types.js").Verdict|null|undefined} verdict @param {string} said   by the engine
  * @param {string[]} changed   labels of the controls that no longer describe this run */
 export function sentence({ run, nanAt, guesses }, frame, verdict, said, changed) {
