@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 # each uses only those before it
 MODULES = (
-    "wire", "text", "series", "plot", "dom", "controls", "guess", "past", "panels", "figure", "words", "view",
+    "wire", "text", "series", "dom", "plot", "words", "controls", "guess", "past", "panels", "figure", "view",
 )  # fmt: skip
 STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 

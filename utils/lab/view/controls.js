@@ -1,103 +1,145 @@
 // The controls of a run: rate, fields, speed, buttons, recorded runs. They begin nothing by themselves: what they say goes
 // along with the next press, so that a changed menu or a wheel over a box never costs a run.
 
-import { h, menu, rateControl, wholeControl } from "./dom.js";
+import { button, h, named } from "./dom.js";
+import { clamp, rateText, whole } from "./text.js";
 
-/** @typedef {import("./types.js").Lab} Lab */
-/** @typedef {import("./types.js").Run} Run */
-/** @typedef {"slow"|"normal"|"fast"} Speed */
-/** @typedef {{press: (name: string) => void, rate: (lr: number) => void, speed: (speed: Speed) => void, changed: () => void,
- *   show: (id: string|null, seed: number) => void}} Hooks */
-
-/** @type {Object<string, Speed>} */
 const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
+// name: what it does, and whether it has an effect in a state of the run
 const BUTTONS = {
-  Start: "train, and draw while training", Pause: "stop after the next iteration", "One iteration": "both networks, once",
-  "Only D": "one update of the discriminator alone", "Only G": "one update of the generator alone",
-  Reset: "what the controls say, from the beginning",
+  Start: ["train, and draw while training", state => state !== "running"],
+  Pause: ["stop after the next iteration", state => state === "running"],
+  "One iteration": ["both networks, once", state => state === "ready" || state === "paused"],
+  "Only D": ["one update of the discriminator alone", state => state === "ready" || state === "paused"],
+  "Only G": ["one update of the generator alone", state => state === "ready" || state === "paused"],
+  Reset: ["what the controls say, from the beginning", () => true],
 };
 
-/** A button that keeps the focus when it has no effect: it is marked, not disabled.
- * @param {string} name @param {string} tip @param {() => void} act */
-export function button(name, tip, act) {
-  const element = h("button", { type: "button", title: tip }, name);
-  element.addEventListener("click", () => element.getAttribute("aria-disabled") !== "true" && act());
-  return element;
+/** A menu. `value` stays a choice even if it is not among the options. */
+function menu(label, options, value, changed) {
+  const input = h("select", { "aria-label": label, onchange: () => changed(input.value) });
+  const fill = list => input.replaceChildren(...list.map(option => h("option", { value: option }, option)));
+  fill(options.includes(value) || !options.length ? options : [...options, value]);
+  input.value = value;
+  return { element: named(label, input), input, fill, wrong: "", get value() { return input.value; }, set: v => { input.value = v; } };
+}
+
+/** A box that keeps its last good value. `read` returns null for a text that it may not hold; `wanted`: what it may, in words. */
+function box(label, value, write, read, wanted, changed) {
+  const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": label });
+  const judge = sentence => {
+    self.wrong = sentence;
+    input.setAttribute("aria-invalid", String(sentence !== ""));
+  };
+  const self = { element: named(label, input), input, value, wrong: "", set: next => {
+    self.value = next;
+    input.value = write(next);
+    judge("");
+  } };
+  self.set(value);
+  input.addEventListener("input", () => {
+    const text = input.value.trim(), next = read(text);
+    judge(next === null ? `${label} must be ${wanted}, not "${text.slice(0, 40)}".` : "");
+    self.value = next ?? self.value;
+    changed(self.value);
+  });
+  return self;
+}
+
+/** A whole number of a Field; arrow keys step it. @param {import("./types.js").Field} field */
+function wholeBox({ label, value, min = 0, max = 1e9 }, changed) {
+  const read = text => {
+    const number = Number(text.replace(/(\d)[,'\u2019\u00a0\u202f](?=\d{3})/g, "$1"));
+    return text && Number.isInteger(number) && number >= min && number <= max ? number : null;
+  };
+  const self = box(label, Number(value), String, read, `a whole number from ${whole(min)} to ${whole(max)}`, changed);
+  self.input.addEventListener("keydown", event => {
+    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    self.set(clamp(self.value + step, min, max));
+    changed();
+  });
+  return self;
+}
+
+/** The learning rate: a slider in decades and, beside it, a box that takes any rate. The slider never writes back by itself. */
+function rateControl(lr, changed) {
+  const slider = h("input", { type: "range", min: -6, max: -1, step: 0.01, "aria-label": "Learning rate, slider" });
+  const follow = value => {
+    slider.value = String(Math.log10(value));
+    slider.setAttribute("aria-valuetext", rateText(value));
+  };
+  const valid = text => /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number(text) >= 1e-6 && Number(text) <= 1e-1;
+  const read = text => (valid(text) ? Number(text) : null);
+  const rate = box("Learning rate", lr, rateText, read, "a number from 1e-6 to 1e-1", value => {
+    follow(value);
+    changed(value);
+  });
+  slider.addEventListener("input", () => {
+    rate.set(Number((10 ** Number(slider.value)).toPrecision(2)));
+    slider.setAttribute("aria-valuetext", rateText(rate.value));
+    changed(rate.value);
+  });
+  follow(lr);
+  const decades = ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"].map(text => h("span", {}, text));
+  const slide = h("span", { class: "slide" }, slider, h("span", { class: "decades", "aria-hidden": "true" }, ...decades));
+  return Object.assign(rate, { element: h("div", { class: "rate" }, h("span", { class: "name" }, "Learning rate"), slide, rate.input) });
 }
 
 export class Controls {
-  /** @param {Lab} lab @param {Hooks} hooks @param {Node} panels   the menu of panels, shown in the same row */
-  constructor(lab, hooks, panels) {
-    this.lab = lab;
-    this.rate = rateControl(lab.lr, hooks.changed, hooks.rate);
-    this.fields = lab.fields.map(({ name, label, ...field }) => {
-      if (field.kind === "whole") {
-        const { element, control } = wholeControl({ name, label, ...field }, hooks.changed, hooks.changed);
-        return { name, label, element, get: () => control.value, set: v => control.set(Number(v)), box: control };
-      }
-      const { element, select } = menu(label, field.options ?? [], String(field.value), hooks.changed);
-      return { name, label, element, get: () => select.value, set: v => { select.value = v; } };
-    });
-    this.speedMenu = menu("Speed", Object.keys(SPEEDS), "normal", () => hooks.speed(this.speed));
-    this.buttons = Object.entries(BUTTONS).map(([name, tip]) => button(name, tip, () => hooks.press(name)));
-    this.keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons);
-    const live = lab.live ? this.fields.map(field => field.element) : [];
-    this.bar = h("div", { class: "bar" }, ...(lab.live ? [this.keys] : []));
-    this.elements = [h("div", { class: "top" }, ...(lab.live ? [this.rate.element] : []), this.speedMenu.element, panels),
-      h("div", { class: "fields" }, ...live, ...this.records(hooks)), this.bar];
+  /** @param {import("./types.js").Lab} lab @param {import("./view.js").View} view */
+  constructor(lab, view) {
+    const changed = () => view.request(), { live, recorded } = lab;
+    this.rate = rateControl(lab.lr, lr => view.rate(lr));
+    this.fields = lab.fields.map(field => ({ name: field.name, label: field.label, control: field.kind === "whole"
+      ? wholeBox(field, changed) : menu(field.label, field.options ?? [], String(field.value), changed) }));
+    this.speedMenu = menu("Speed", Object.keys(SPEEDS), "normal", () => view.send({ type: "speed", speed: this.speed }));
+    this.buttons = Object.entries(BUTTONS).map(([name, [tip]]) => button(name, tip, () => view.press(name)));
+    const keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons);
+    this.live = [this.rate.element, ...this.fields.map(field => field.control.element), keys]; // nothing for a recorded run
+    const [rate, ...fields] = live ? this.live.slice(0, -1) : [""];
+    this.bar = h("div", { class: "bar" }, live ? keys : "");
+    const names = [...(live ? ["live run"] : []), ...recorded.map(record => record.label)];
+    const show = number => {
+      const record = recorded.find(({ label }) => label === run.value);
+      if (number === "") seed.fill(Array.from({ length: record?.seeds ?? 0 }, (_, k) => String(k)));
+      seed.element.hidden = !record;
+      return record ? { type: "open", id: record.id, seed: Number(number) } : { type: "live" };
+    };
+    const run = menu("Show", names, names[0], () => view.send(show("")));
+    const seed = menu("Recorded seed", [], "", number => view.send(show(number)));
+    show("");
+    this.elements = [h("div", { class: "top" }, rate, this.speedMenu.element, view.figure.menu()),
+      h("div", { class: "fields" }, ...fields, ...(recorded.length ? [run.element, seed.element] : [])), this.bar];
   }
 
-  get speed() { return SPEEDS[this.speedMenu.select.value]; }
-  get start() { return this.buttons[0]; }
-  /** The first sentence about a box that cannot be read. */
-  get wrong() { return this.boxes.find(box => box.wrong)?.wrong ?? ""; }
-  get boxes() { return [this.rate.rate, ...this.fields.flatMap(field => field.box ?? [])]; }
+  /** @returns {"slow"|"normal"|"fast"} */
+  get speed() { return SPEEDS[this.speedMenu.value]; }
+  /** The first box that cannot be read. */
+  get wrong() { return [this.rate, ...this.fields.map(field => field.control)].find(control => control.wrong); }
 
   /** @returns {import("./types.js").Choice} */
   choice() {
-    const settings = Object.fromEntries(this.fields.map(field => [field.name, field.get()]));
-    return { settings, lr: this.rate.rate.value, speed: this.speed };
+    const settings = Object.fromEntries(this.fields.map(({ name, control }) => [name, control.value]));
+    return { settings, lr: this.rate.value, speed: this.speed };
   }
 
-  /** The labels of what differs from a run's settings. @param {Run} run */
+  /** The labels of what differs from a run's settings. @param {import("./types.js").Run} run */
   differing(run) {
-    const differs = field => String(run.settings[field.name]) !== String(field.get());
+    const differs = ({ name, control }) => String(run.settings[name]) !== String(control.value);
     return run.recorded ? [] : this.fields.filter(differs).map(field => field.label);
   }
 
-  /** Show a run's settings. @param {Run} run */
+  /** Show a run's settings. @param {import("./types.js").Run} run */
   follow(run) {
-    for (const field of this.fields) if (field.name in run.settings) field.set(run.settings[field.name]);
+    for (const { name, control } of this.fields) if (name in run.settings) control.set(/** @type {any} */ (run.settings[name]));
   }
 
-  /** May a run begin? Otherwise the box that cannot be read gets the focus. */
-  ready() {
-    const bad = this.boxes.find(box => box.wrong);
-    bad?.input.focus();
-    return !bad;
-  }
-
-  /** Mark the buttons that have no effect now. @param {string} state @param {boolean} recorded */
+  /** Mark the buttons that have no effect now. @param {string|undefined} state @param {boolean} recorded */
   enable(state, recorded) {
-    const running = state === "running", still = running || state === "ended" || state === "none";
-    const off = [running || state === "none", !running, still, still, still, state === "none"];
+    const off = Object.values(BUTTONS).map(([, works]) => !state || !works(state));
     this.buttons.forEach((element, k) => element.setAttribute("aria-disabled", String(off[k])));
-    for (const element of [this.keys, this.rate.element, ...this.fields.map(field => field.element)]) element.hidden = recorded;
-  }
-
-  /** The menus of recorded runs. @param {Hooks} hooks */
-  records({ show }) {
-    const { live, recorded } = this.lab, names = [...(live ? ["live run"] : []), ...recorded.map(record => record.label)];
-    if (!recorded.length) return [];
-    const chosen = () => recorded.find(record => record.label === run.select.value);
-    const seeds = () => {
-      const count = chosen()?.seeds ?? 0;
-      seed.element.hidden = !count;
-      seed.select.replaceChildren(...Array.from({ length: count }, (_, k) => h("option", {}, String(k))));
-    };
-    const run = menu("Show", names, names[0], () => { seeds(); show(chosen()?.id ?? null, 0); });
-    const seed = menu("Recorded seed", [], "", value => show(chosen()?.id ?? null, Number(value)));
-    seeds();
-    return [run.element, seed.element];
+    for (const element of this.live) element.hidden = recorded;
   }
 }

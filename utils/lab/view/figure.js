@@ -93,8 +93,9 @@ export class Figure {
   /** The lowest panel of curves on show: it carries the iterations. */
   get lowest() { return ["logits", "scores", "losses"].find(name => !this.of(name).element.classList.contains("off")) ?? ""; }
 
-  /** @param {import("./types.js").Run} run */
-  titles(run) {
+  /** Another run comes on show. @param {import("./types.js").Run} run */
+  show(run) {
+    this.pinned = null;
     for (const { panel, title } of this.parts)
       title.replaceChildren(...panel.title(run).filter(([words]) => words).map(([words, name]) => h("span", { class: name }, words)));
   }

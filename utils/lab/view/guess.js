@@ -1,8 +1,8 @@
 // The prediction comes first. A guess belongs to the run that begins next, and to no other.
 
-import { h, named } from "./dom.js";
-import { button } from "./controls.js";
-import { compare, median, parseGuesses, whole } from "./text.js";
+import { button, h, named } from "./dom.js";
+import { parseGuesses } from "./text.js";
+import { inWords } from "./words.js";
 
 export class Guess {
   /** @param {() => void} done   a guess was made, or declined */
@@ -10,12 +10,13 @@ export class Guess {
     this.asked = false;
     this.done = done;
     const title = "one guess, or a class's: 33, 500, 12,600";
-    this.input = h("textarea", { rows: 1, spellcheck: "false", placeholder: "e.g. 500", title, oninput: () => this.read() });
-    this.input.addEventListener("keydown", event => {
+    const enter = event => {
       if (event.key !== "Enter" || event.shiftKey) return;
       event.preventDefault();
       if (!this.asked) this.answer();
-    });
+    };
+    this.input = h("textarea",
+      { rows: 1, spellcheck: "false", placeholder: "e.g. 500", title, oninput: () => this.read(), onkeydown: enter });
     this.heard = h("span", { class: "heard" });
     this.element = h("div", { class: "guess" }, named("I guess: NaN at iteration", this.input), this.heard);
     this.task = h("p");
@@ -41,36 +42,18 @@ export class Guess {
     return guesses;
   }
 
-  /** The picture has waited for this. @param {boolean} [none] */
+  /** The picture has waited for this. @returns {boolean} may it be seen? */
   answer(none = false) {
+    if (this.asked) return true;
     if (none) this.take();
     else if (!this.read().length) {
       this.heard.textContent = "Type an iteration, such as 500 or 1e4, or press No guess.";
-      return this.input.focus();
+      this.input.focus();
+      return false;
     }
     this.asked = true;
     this.gate.remove();
     this.done();
+    return true;
   }
-}
-
-/** @param {number[]} guesses */
-export function inWords(guesses) {
-  if (guesses.length > 1) return `${guesses.length} guesses, median ${whole(median(guesses))}`;
-  return guesses.length ? whole(guesses[0]) : "none";
-}
-
-/** How far off the guesses were. @param {number[]} guesses @param {number} truth */
-export function score(guesses, truth) {
-  if (!guesses.length) return "";
-  const far = guess => Math.abs(Math.log(guess / truth));
-  const words = compare(guesses.reduce((a, b) => (far(b) < far(a) ? b : a)), truth);
-  return guesses.length === 1 ? `Guess: ${words}.` : `${inWords(guesses)}; nearest ${words.replace("you ", "")}.`;
-}
-
-/** The recorded lives of runs like this one.
- * @param {import("./types.js").Lab|null} lab @param {import("./types.js").Run} run */
-export function livesLike(lab, run) {
-  const same = settings => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
-  return lab?.lives.find(({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings))?.iterations ?? [];
 }

@@ -3,11 +3,11 @@
 import { Controls } from "./controls.js";
 import { h } from "./dom.js";
 import { Figure } from "./figure.js";
-import { Guess, inWords, livesLike } from "./guess.js";
+import { Guess } from "./guess.js";
 import { Past } from "./past.js";
 import { QUANTITIES, Series } from "./series.js";
 import { ratesText, rateText, whole } from "./text.js";
-import { difference, sentence, status, table } from "./words.js";
+import { difference, inWords, sentence, status, table } from "./words.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Run} Run */
@@ -15,6 +15,7 @@ import { difference, sentence, status, table } from "./words.js";
 
 const GHOSTS = 3; // earlier runs in the picture
 const PATIENCE = 3000, SPEAK = 10000; // milliseconds until a slow engine is mentioned, and between two spoken reports of a run
+const UNANSWERED = ["ack", "outcome", "bye", "rate", "speed"]; // commands that get no answer
 
 /** Build the view in `root`; `send` takes each Command to the engine.
  * @param {HTMLElement} root @param {{send: (command: Command) => void}} engine @returns {import("./types.js").View} */
@@ -23,7 +24,7 @@ export function createView(root, { send }) {
   return { receive: message => view.receive(message), fail: text => view.fail(text), destroy: () => view.destroy() };
 }
 
-class View {
+export class View {
   /** @param {HTMLElement} root @param {(command: Command) => void} engine */
   constructor(root, engine) {
     this.engine = engine;
@@ -39,18 +40,13 @@ class View {
     this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
     this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
     this.unanswered = /** @type {Frame|null} */ (null);
-    this.said = "";
     this.known = true; // a run that was going before this page was there is not noted down once more
+    this.said = this.late = "";
     this.spoken = this.pending = 0;
     this.waiting = /** @type {any} */ (undefined);
-    this.late = false;
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
-    this.past = new Past({
-      ask: iteration => this.run && this.send({ type: "scrub", run: this.run.run, iteration }),
-      fork: iteration => this.forkAt(iteration), changed: () => this.request(), allowed: () => this.recordedGuess(),
-      speed: () => this.controls?.speed ?? "normal",
-    });
+    this.past = new Past(this);
     this.figure = new Figure({ changed: () => this.request(), speak: words => this.speak(words), scene: () => this.scene() });
     this.build(root);
     this.send({ type: "hello" });
@@ -77,33 +73,42 @@ class View {
     window.addEventListener("pagehide", () => this.send({ type: "bye" }), { signal });
   }
 
+  // ---- pressing
+
   /** @param {Command} command */
   send(command) {
     this.engine(command);
-    if (["ack", "outcome", "bye", "rate", "speed"].includes(command.type)) return; // these get no answer
+    if (UNANSWERED.includes(command.type)) return;
     this.waiting ??= setTimeout(() => {
-      this.late = true;
-      this.facts.textContent = this.status();
+      this.facts.textContent = this.late = "Waiting for the engine: it answers as soon as it is free.";
     }, PATIENCE);
   }
-
-  // ---- pressing
 
   /** @param {string} name */
   press(name) {
     if (name === "Pause") return this.send({ type: "pause" });
-    if (!this.controls?.ready()) return this.request();
-    if (name !== "Reset" && !this.guess.asked) return this.guess.answer();
-    const { controls, run, frame } = this, choice = controls.choice();
-    const next = !run || controls.differing(run).length > 0 || frame?.state === "ended";
-    this.past.stop();
-    this.past.position = null;
-    if (name === "Reset") this.guess.take();
-    if (name === "Reset" || next) this.next = this.guess.take();
-    else if (!frame?.iteration) this.guesses.set(run.run, this.guess.take());
-    if (name === "Start") this.send({ type: "start", ...choice });
-    else if (name === "Reset") this.send({ type: "reset", ...choice });
+    const { controls, run, frame, past, guess } = this, choice = this.choice();
+    if (!choice || (name !== "Reset" && !guess.answer())) return;
+    const next = !run || (controls?.differing(run).length ?? 0) > 0 || frame?.state === "ended";
+    past.stop();
+    past.position = null;
+    if (name === "Reset") guess.take();
+    if (name === "Reset" || next) this.next = guess.take();
+    else if (!frame?.iteration) this.guesses.set(run.run, guess.take());
+    if (name === "Start" || name === "Reset") this.send({ type: name === "Start" ? "start" : "reset", ...choice });
     else this.send({ type: "one", only: name === "Only D" ? "d" : name === "Only G" ? "g" : null, ...choice });
+    this.request();
+  }
+
+  /** What the controls say; nothing while a box cannot be read: that one gets the focus. */
+  choice() {
+    this.controls?.wrong?.input.focus();
+    return this.controls?.wrong ? null : this.controls?.choice();
+  }
+
+  /** @param {number} lr */
+  rate(lr) {
+    if (this.run && !this.run.recorded && !this.controls?.rate.wrong) this.send({ type: "rate", run: this.run.run, lr });
     this.request();
   }
 
@@ -111,22 +116,26 @@ class View {
   answered() {
     this.root.classList.remove("asking");
     this.controls?.bar.append(this.guess.element);
-    (this.lab?.live ? this.controls?.start : this.past.play)?.focus();
+    (this.lab?.live ? this.controls?.buttons[0] : this.past.play)?.focus();
     this.request();
   }
 
-  /** A recorded run begins with the guess in the box. @returns {boolean} may it be shown? */
-  recordedGuess() {
-    if (!this.guess.asked) this.guess.answer();
-    const { run, guesses } = this;
-    if (this.guess.asked && run?.recorded && !guesses.has(run.run)) guesses.set(run.run, this.guess.take());
-    return this.guess.asked;
+  /** May an earlier iteration be shown? A recorded run begins with the guess in the box. */
+  mayLook() {
+    const { run, guesses, guess } = this;
+    if (guess.answer() && run?.recorded && !guesses.has(run.run)) guesses.set(run.run, guess.take());
+    return guess.asked;
   }
 
   /** @param {number} iteration */
-  forkAt(iteration) {
-    if (!this.run || !this.controls?.ready()) return this.request();
-    this.send({ type: "fork", run: this.run.run, iteration, ...this.controls.choice() });
+  scrub(iteration) {
+    if (this.run) this.send({ type: "scrub", run: this.run.run, iteration });
+  }
+
+  /** @param {number} iteration */
+  fork(iteration) {
+    const choice = this.choice();
+    if (this.run && choice) this.send({ type: "fork", run: this.run.run, iteration, ...choice });
   }
 
   // ---- hearing
@@ -135,7 +144,7 @@ class View {
   receive(message) {
     clearTimeout(this.waiting);
     this.waiting = undefined;
-    this.late = false;
+    this.late = "";
     if (message.type === "lab") this.offer(message);
     else if (message.type === "run") this.enter(message);
     else if (message.run !== this.run?.run) return; // of an earlier run
@@ -150,11 +159,7 @@ class View {
     if (this.controls) return; // another page of this engine said hello: keep what was typed here
     this.lab = lab;
     this.said = lab.note ?? "";
-    this.controls = new Controls(lab, {
-      press: name => this.press(name), changed: () => this.request(), speed: speed => this.send({ type: "speed", speed }),
-      rate: lr => { if (this.run && !this.run.recorded) this.send({ type: "rate", run: this.run.run, lr }); this.request(); },
-      show: (id, seed) => this.send(id === null ? { type: "live" } : { type: "open", id, seed }),
-    }, this.figure.menu());
+    this.controls = new Controls(lab, this);
     this.form.replaceChildren(...this.controls.elements);
     if (this.guess.asked) this.controls.bar.append(this.guess.element);
     this.past.fork.hidden = !lab.fork || !lab.live;
@@ -162,46 +167,43 @@ class View {
 
   /** A run comes on show. @param {Run} run */
   enter(run) {
-    const old = this.run, frame = this.frame, other = old?.run !== run.run;
-    if (old && other && !old.recorded) {
+    const { run: old, frame, guesses } = this;
+    if (old && old.run !== run.run && !old.recorded) {
       const left = frame?.iteration && frame.state !== "ended" && !run.recorded;
       if (left) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
       if (this.series.count) this.ghosts.push({ run: old, series: this.series });
     }
     this.ghosts = this.ghosts.filter(ghost => ghost.run.run !== run.run).slice(-GHOSTS);
-    this.known = !old || this.guesses.has(run.run);
-    if (!run.recorded && !this.guesses.has(run.run)) {
-      this.guesses.set(run.run, run.parent === null ? this.next : []);
+    this.known = !old || guesses.has(run.run);
+    if (!run.recorded && !guesses.has(run.run)) {
+      guesses.set(run.run, run.parent === null ? this.next : []);
       this.next = [];
     }
     this.series = new Series(QUANTITIES.length);
     this.hazards = new Series(1);
     Object.assign(this, { run, frame: null, shown: null, said: this.known ? this.said : "" });
-    this.figure.pinned = null;
-    this.figure.titles(run);
+    this.figure.show(run);
     this.past.forget(run.recorded);
     if (!run.recorded && (!old || run.parent !== null)) this.controls?.follow(run);
-    this.guess.task.textContent = `${run.title}, learning rate ${rateText(run.lr)}`;
+    this.guess.task.textContent = this.headline;
   }
 
   /** New rows and the latest batch. @param {Frame} frame */
   take(frame) {
-    const { run } = this, changed = frame.state !== this.frame?.state, ended = changed && frame.state === "ended";
-    this.frame = frame;
+    const { run, past } = this, changed = frame.state !== this.frame?.state, [from, to] = frame.rewind ?? [1, 0];
+    this.frame = this.unanswered = frame;
     this.series.append(frame.rows, frame.iteration, frame.at, frame.lows, frame.highs);
     this.hazards.append(frame.hazards, frame.iteration, frame.hazardAt);
-    this.past.keep(frame);
+    past.keep(frame);
     if (frame.said || frame.state === "running") this.said = frame.said ?? "";
-    if (run?.recorded) this.past.position ??= run.stops?.[0] ?? 1;
-    else if (frame.state === "running") this.past.position = null;
-    const [from, to] = frame.rewind ?? [1, 0];
-    this.past.stops = run?.stops ? Array.from(run.stops) : Array.from({ length: to - from + 1 }, (_, k) => from + k);
-    this.past.want();
-    if (ended && !this.known && !run?.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
+    if (run?.recorded) past.position ??= run.stops?.[0] ?? 1;
+    else if (frame.state === "running") past.position = null;
+    past.stops = Array.from(run?.stops ?? { length: to - from + 1 }, (stop, k) => stop ?? from + k);
+    past.want();
+    const ended = changed && frame.state === "ended" && !this.known && !run?.recorded;
+    if (ended) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
     this.known = false;
-    this.unanswered = frame;
     if (document.hidden) this.answer();
-    else this.request();
     if (changed || performance.now() - this.spoken > SPEAK) this.speak(`${this.status()} ${this.sentence(this.scene())}`);
   }
 
@@ -223,52 +225,60 @@ class View {
   }
 
   draw() {
-    const scene = this.scene(), { frame, run, past, controls } = this;
+    const scene = this.scene(), { frame, run } = this;
     this.verdict.textContent = this.sentence(scene);
-    controls?.enable(frame?.state ?? "none", Boolean(run?.recorded));
+    this.controls?.enable(frame?.state, Boolean(run?.recorded));
     if (!scene || !frame || !run) return;
     this.facts.textContent = this.status();
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
     const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(Math.max(this.series.last, frame.iteration))}`;
-    past.show(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
+    this.past.draw(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
     this.figure.chance(scene);
     const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
-    if (this.guess.asked) this.figure.draw(scene, `${run.title}, learning rate ${rateText(run.lr)}, ${place}.`);
+    if (this.guess.asked) this.figure.draw(scene, `${this.headline}, ${place}.`);
   }
 
-  /** @returns {any|null} */
+  /** All that the panels draw: a run as far as `until`, in the window x of iterations, and one of its iterations as a picture. */
   scene() {
-    const { run, frame, series, past, figure } = this;
+    const { run, frame, series, hazards, past, figure } = this;
     if (!run || !frame) return null;
     // the last picture stays until the one that was asked for is here
     const picture = this.shown = past.pictures.get(past.position ?? frame.iteration) ?? this.shown ?? frame;
-    const until = run.recorded ? past.position ?? 0 : series.last;
+    const until = run.recorded ? past.position ?? 0 : series.last, [narrow, running] = [this.root.clientWidth < 700, frame.state === "running"];
     const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
-    const nanAt = end && end <= until ? end : null;
-    const ghosts = this.ghosts.map(({ series: rows, run: old }) => (
-      { series: rows, strong: old.run === run.parent, name: difference(old, run) }));
+    const nanAt = end && end <= until ? end : null, guesses = this.guesses.get(run.run) ?? [];
+    const ghosts = run.recorded ? [] : this.ghosts.map(({ series: rows, run: old }) => (
+      { series: rows, strong: old.run === run.parent, name: difference(old, run) })); // strong: the one it was forked from
     return {
-      theme: figure.theme ??= figure.colours(this.root), run, series, hazards: this.hazards, picture, until, nanAt,
-      cursor: past.position, x: past.window(run, frame, series.last), running: frame.state === "running", pinned: figure.pinned,
-      guesses: this.guesses.get(run.run) ?? [], lives: nanAt ? livesLike(this.lab, run) : [],
-      narrow: this.root.clientWidth < 700, lowest: figure.lowest, ghosts: run.recorded ? [] : ghosts,
+      theme: figure.theme ??= figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
+      narrow, cursor: past.position, x: past.window(run, frame, series.last), pinned: figure.pinned, lowest: figure.lowest,
+      lives: nanAt ? this.lives(run) : [], // they would tell the answer before
     };
+  }
+
+  /** The recorded lives of runs like this one. @param {Run} run */
+  lives(run) {
+    const same = settings => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
+    const like = ({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings);
+    return this.lab?.lives.find(like)?.iterations ?? [];
   }
 
   // ---- words
 
+  get headline() { return this.run ? `${this.run.title}, learning rate ${rateText(this.run.lr)}` : ""; }
+
   status() {
     const { run, frame } = this;
-    if (this.late) return "Waiting for the engine: it answers as soon as it is free.";
-    return run && frame ? status(run, frame, this.series, Boolean(this.controls?.differing(run).length)) : "";
+    return this.late || (run && frame ? status(run, frame, this.series, Boolean(this.controls?.differing(run).length)) : "");
   }
 
-  /** @param {any|null} scene */
+  /** @param {any} scene */
   sentence(scene) {
-    if (this.controls?.wrong) return this.controls.wrong;
+    const wrong = this.controls?.wrong;
+    if (wrong) return wrong.wrong;
     if (!scene || !this.frame) return this.said;
     if (!this.guess.asked) return "Predict first, or press No guess.";
-    const verdict = scene.picture.verdict ?? this.past.pictures.get(scene.nanAt ?? 0)?.verdict;
+    const verdict = scene.picture.verdict ?? this.past.pictures.get(scene.nanAt)?.verdict;
     return sentence(scene, this.frame, verdict, this.said, this.controls?.differing(scene.run) ?? []);
   }
 
@@ -289,20 +299,25 @@ class View {
     this.table.replaceChildren(table(this.outcomes));
   }
 
+  // ---- the end
+
   /** The engine cannot be reached. @param {string} text */
   fail(text) {
     this.form.disabled = this.past.element.disabled = true;
-    clearTimeout(this.waiting);
-    this.past.stop();
+    this.halt();
     this.facts.textContent = "";
     this.said = this.verdict.textContent = text;
     this.speak(text);
   }
 
-  destroy() {
-    this.send({ type: "bye" });
+  halt() {
     clearTimeout(this.waiting);
     this.past.stop();
+  }
+
+  destroy() {
+    this.send({ type: "bye" });
+    this.halt();
     this.over.abort();
     cancelAnimationFrame(this.pending);
     this.root.remove();
