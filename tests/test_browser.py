@@ -333,16 +333,24 @@ def test_a_lab_whose_output_is_cleared_stops_training(lab_page):
     assert lab.code(threads).strip() == "0"
 
 
-def test_a_page_that_is_reloaded_shows_a_sentence_and_the_cell_brings_a_lab_that_works(lab_page):
+def test_a_page_reloaded_with_a_new_kernel_shows_a_sentence_and_the_cell_brings_a_lab_that_works(lab_page):
     from playwright.sync_api import expect
 
     lab_page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
-    lab_page.wait_for_timeout(1000)
+    lab_page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    lab_page.wait_for_timeout(2000)
     lab_page.reload()
     ready_to_run(lab_page)
+    sentence = lab_page.get_by_text("its kernel has gone: run this cell again.").first
+    expect(sentence).to_be_visible()
+    sentence.scroll_into_view_if_needed()
+    lab_page.wait_for_timeout(2000)
+    lab_page.screenshot(path=ARTEFACTS / "asleep.png")
+    asleep = lab_page.locator(".jp-Cell:has(.ganlab-asleep)")  # a progress bar elsewhere may miss its model
+    expect(asleep.get_by_text("model not found").and_(lab_page.locator(":visible"))).to_have_count(0)
     run_all(lab_page)
     lab = TheLab(lab_page)
-    expect(lab.verdict).to_contain_text("Predict first")
+    expect(lab_page.get_by_text("its kernel has gone").and_(lab_page.locator(":visible"))).to_have_count(0)
     lab.press("No guess")
     lab.press("Start")
     expect(lab.verdict).to_contain_text("NaN at iteration")

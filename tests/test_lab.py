@@ -612,5 +612,5 @@ def test_a_lab_that_is_displayed_brings_a_sentence_for_a_page_without_its_kernel
     shown = []
     monkeypatch.setattr(panel, "display", lambda *bundles, **_: shown.extend(bundles))
     Lab(SMALL)._ipython_display_()
-    assert "The lab needs its kernel: run this cell again." in shown[0]["text/html"]
+    assert "its kernel has gone: run this cell again." in shown[0]["text/html"]
     assert "application/vnd.jupyter.widget-view+json" in shown[1]

@@ -25,10 +25,11 @@ from utils.sweep import DATA
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
 DUTY = 0.2  # the largest share of the time that goes into iterations with a frame
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
-ASLEEP = "The lab needs its kernel: run this cell again."
-# The sentence goes where a live view stands below it, and where none can, it stands in for "model not found".
-NOTE = f"""<p class="ganlab-asleep">{ASLEEP}</p><style>:has(.ganlab-asleep):has(+ * .ganlab),
-:has(.ganlab-asleep) + * .jupyter-widgets:not(:has(*)) {{ display: none }}</style>"""
+ASLEEP = "If no lab stands below, its kernel has gone: run this cell again."
+# JupyterLab shows the sentence only where no live view follows, and then instead of its own "model not found".
+NOTE = f"""<p class="ganlab-asleep">{ASLEEP}</p><style>
+.jp-OutputArea-child:has(.ganlab-asleep):has(+ .jp-OutputArea-child .ganlab),
+.jp-OutputArea-child:has(.ganlab-asleep) + .jp-OutputArea-child:not(:has(.ganlab)) {{ display: none }}</style>"""
 
 
 class Lab(anywidget.AnyWidget):
