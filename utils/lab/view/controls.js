@@ -2,18 +2,17 @@
 // along with the next press, so that a changed menu or a wheel over a box never costs a run.
 
 import { button, h, named } from "./dom.js";
-import { clamp, rateText, whole } from "./text.js";
+import { rateText, whole } from "./text.js";
 
 const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
-// name: what it does, and whether it has an effect in a state of the run
-const BUTTONS = {
-  Start: ["train, and draw while training", state => state !== "running"],
-  Pause: ["stop after the next iteration", state => state === "running"],
-  "One iteration": ["both networks, once", state => state === "ready" || state === "paused"],
-  "Only D": ["one update of the discriminator alone", state => state === "ready" || state === "paused"],
-  "Only G": ["one update of the generator alone", state => state === "ready" || state === "paused"],
-  Reset: ["what the controls say, from the beginning", () => true],
-};
+const BUTTONS = [ // name, what it does, states of the run in which it has an effect
+  ["Start", "train, and draw while training", "ready paused ended"],
+  ["Pause", "stop after the next iteration", "running"],
+  ["One iteration", "both networks, once", "ready paused"],
+  ["Only D", "one update of the discriminator alone", "ready paused"],
+  ["Only G", "one update of the generator alone", "ready paused"],
+  ["Reset", "what the controls say, from the beginning", "ready running paused ended"],
+];
 
 /** A menu. `value` stays a choice even if it is not among the options. */
 function menu(label, options, value, changed) {
@@ -46,40 +45,29 @@ function box(label, value, write, read, wanted, changed) {
   return self;
 }
 
-/** A whole number of a Field; arrow keys step it. @param {import("./types.js").Field} field */
+/** A whole number of a Field. @param {import("./types.js").Field} field */
 function wholeBox({ label, value, min = 0, max = 1e9 }, changed) {
   const read = text => {
     const number = Number(text.replace(/(\d)[,'\u2019\u00a0\u202f](?=\d{3})/g, "$1"));
     return text && Number.isInteger(number) && number >= min && number <= max ? number : null;
   };
-  const self = box(label, Number(value), String, read, `a whole number from ${whole(min)} to ${whole(max)}`, changed);
-  self.input.addEventListener("keydown", event => {
-    const step = { ArrowUp: 1, ArrowDown: -1 }[event.key];
-    if (!step) return;
-    event.preventDefault();
-    self.set(clamp(self.value + step, min, max));
-    changed();
-  });
-  return self;
+  return box(label, Number(value), String, read, `a whole number from ${whole(min)} to ${whole(max)}`, changed);
 }
 
 /** The learning rate: a slider in decades and, beside it, a box that takes any rate. The slider never writes back by itself. */
 function rateControl(lr, changed) {
   const slider = h("input", { type: "range", min: -6, max: -1, step: 0.01, "aria-label": "Learning rate, slider" });
-  const follow = value => {
-    slider.value = String(Math.log10(value));
+  const follow = (value, place = Math.log10(value)) => {
+    slider.value = String(place);
     slider.setAttribute("aria-valuetext", rateText(value));
   };
   const valid = text => /^(\d+\.?\d*|\.\d+)(e[+-]?\d+)?$/i.test(text) && Number(text) >= 1e-6 && Number(text) <= 1e-1;
+  const act = place => { follow(rate.value, place); changed(rate.value); };
   const read = text => (valid(text) ? Number(text) : null);
-  const rate = box("Learning rate", lr, rateText, read, "a number from 1e-6 to 1e-1", value => {
-    follow(value);
-    changed(value);
-  });
+  const rate = box("Learning rate", lr, rateText, read, "a number from 1e-6 to 1e-1", () => act());
   slider.addEventListener("input", () => {
     rate.set(Number((10 ** Number(slider.value)).toPrecision(2)));
-    slider.setAttribute("aria-valuetext", rateText(rate.value));
-    changed(rate.value);
+    act(slider.value);
   });
   follow(lr);
   const decades = ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"].map(text => h("span", {}, text));
@@ -95,7 +83,7 @@ export class Controls {
     this.fields = lab.fields.map(field => ({ name: field.name, label: field.label, control: field.kind === "whole"
       ? wholeBox(field, changed) : menu(field.label, field.options ?? [], String(field.value), changed) }));
     this.speedMenu = menu("Speed", Object.keys(SPEEDS), "normal", () => view.send({ type: "speed", speed: this.speed }));
-    this.buttons = Object.entries(BUTTONS).map(([name, [tip]]) => button(name, tip, () => view.press(name)));
+    this.buttons = BUTTONS.map(([name, tip]) => button(name, tip, () => view.press(name)));
     const keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons);
     this.live = [this.rate.element, ...this.fields.map(field => field.control.element), keys]; // nothing for a recorded run
     const [rate, ...fields] = live ? this.live.slice(0, -1) : [""];
@@ -105,7 +93,7 @@ export class Controls {
       const record = recorded.find(({ label }) => label === run.value);
       if (number === "") seed.fill(Array.from({ length: record?.seeds ?? 0 }, (_, k) => String(k)));
       seed.element.hidden = !record;
-      return record ? { type: "open", id: record.id, seed: Number(number) } : { type: "live" };
+      return /** @type {any} */ (record ? { type: "open", id: record.id, seed: Number(number) } : { type: "live" });
     };
     const run = menu("Show", names, names[0], () => view.send(show("")));
     const seed = menu("Recorded seed", [], "", number => view.send(show(number)));
@@ -138,8 +126,9 @@ export class Controls {
 
   /** Mark the buttons that have no effect now. @param {string|undefined} state @param {boolean} recorded */
   enable(state, recorded) {
-    const off = Object.values(BUTTONS).map(([, works]) => !state || !works(state));
-    this.buttons.forEach((element, k) => element.setAttribute("aria-disabled", String(off[k])));
+    this.buttons.forEach((element, k) => {
+      element.setAttribute("aria-disabled", String(!state || !BUTTONS[k][2].includes(state)));
+    });
     for (const element of this.live) element.hidden = recorded;
   }
 }

@@ -6,28 +6,27 @@ import { Plot } from "./plot.js";
 import { chance, clamp } from "./text.js";
 
 const COLOURS = ["ink", "paper", "grid", "muted", "g", "d", "real", "band", "cliff"]; // names in style.css
-const STEPS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+const STEPS = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] }; // pixels
 
 export class Figure {
-  /** @param {{changed: () => void, speak: (words: string) => void, scene: () => any}} hooks   changed: draw once more */
-  constructor(hooks) {
-    this.hooks = hooks;
+  /** @param {import("./view.js").View} view */
+  constructor(view) {
+    this.view = view;
     this.hover = this.hit = this.pinned = this.theme = /** @type {any} */ (null); // pinned: the sample that was clicked
     this.described = 0;
     this.parts = PANELS.map(panel => this.part(panel));
-    const column = (...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of(name).element));
+    this.of = Object.fromEntries(this.parts.map(part => [part.panel.name, part.element]));
+    this.of.lives.hidden = true;
+    const column = (...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of[name]));
     this.description = h("p", { class: "unseen", id: `ganlab-${Math.random().toString(36).slice(2)}` });
     const names = { role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id };
     this.grid = h("div", { class: "figure", ...names },
       column("losses", "scores", "logits"), column("real", "fake"), column("atlas", "along"));
     this.number = h("output", { class: "chance", "aria-live": "off" });
-    this.hazard = h("div", { class: "hazard" }, this.number, this.of("hazard").element);
+    this.hazard = h("div", { class: "hazard" }, this.number, this.of.hazard);
     this.tip = h("div", { class: "tip", hidden: true });
     this.element = h("div", { class: "stage" }, this.grid, this.tip, this.description);
   }
-
-  /** @returns {any} the part with the panel of this name */
-  of(name) { return this.parts.find(part => part.panel.name === name); }
 
   /** One panel: its title, its canvas, and what pointing at it does, by mouse or by arrow keys. */
   part(panel) {
@@ -36,24 +35,22 @@ export class Figure {
       role: "img", tabindex: 0, "aria-label": panel.label, onpointerleave: leave, onblur: leave, onclick: () => this.pin(),
       onpointermove: event => this.point({ part, x: event.offsetX, y: event.offsetY }), onkeydown: event => this.key(part, event),
     });
-    const element = h("figure", { class: `panel ${panel.name}`, hidden: panel.name === "lives" },
-      h("figcaption", {}, title, remark), canvas);
+    const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, title, remark), canvas);
     const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) };
     return part;
   }
 
-  /** Arrow keys move the pointer (with Shift further), Enter clicks, Escape lets go. */
+  /** Arrow keys move the pointer, Enter clicks, Escape lets go. */
   key(part, event) {
-    const step = STEPS[event.key];
+    const [dx, dy] = STEPS[event.key] ?? [0, 0], { clientWidth: wide, clientHeight: high } = part.canvas;
     if (event.key === "Escape") this.hit = null;
     if (event.key === "Enter" || event.key === "Escape") this.pin();
     if (event.key === "Escape") this.point(null);
-    if (!step) return;
+    if (!dx && !dy) return;
     event.preventDefault();
-    const { clientWidth: wide, clientHeight: high } = part.canvas, [dx, dy] = step.map(s => s * (event.shiftKey ? 40 : 8));
     const from = this.hover?.part === part ? this.hover : { x: wide / 2, y: high / 2 };
-    const next = part.panel.step?.(part.plot, from, dx || -dy);
-    const { x, y } = next ?? { x: clamp(from.x + dx, 0, wide), y: clamp(from.y + dy, 0, high) };
+    const { x, y } = part.panel.step?.(part.plot, from, dx || -dy)
+      ?? { x: clamp(from.x + dx, 0, wide), y: clamp(from.y + dy, 0, high) };
     this.point({ part, x, y }, "polite");
   }
 
@@ -62,19 +59,19 @@ export class Figure {
     this.hover = hover;
     this.tip.setAttribute("aria-live", live);
     if (!hover) this.tip.hidden = true;
-    this.hooks.changed();
+    this.view.request();
   }
 
   /** A click on a sample's dot keeps it in the picture; a click elsewhere lets it go. */
   pin() {
-    const { picture, run } = this.hooks.scene() ?? {}, { side, index, text } = this.hit ?? {};
+    const scene = this.view.scene(), { side, index, text } = this.hit ?? {};
     this.pinned = null;
-    if (picture && side) {
-      const logit = picture[`${side}Logits`][index], sample = sampleOf(picture, run, side, index);
-      this.pinned = { side, index, iteration: picture.iteration, sample, logit };
-      this.hooks.speak(`${text.replace(/\n/g, ", ")}: drawn with the ${side === "fake" ? "generated" : "real"} samples.`);
+    if (scene && side) {
+      const { picture, run } = scene, sample = sampleOf(picture, run, side, index);
+      this.pinned = { side, index, iteration: picture.iteration, sample, logit: picture[`${side}Logits`][index] };
+      this.view.speak(`${text.replace(/\n/g, ", ")}: drawn with the ${side === "fake" ? "generated" : "real"} samples.`);
     }
-    this.hooks.changed();
+    this.view.request();
   }
 
   /** The menu that shows and hides panels. */
@@ -83,7 +80,7 @@ export class Figure {
       const tick = h("input", { type: "checkbox", checked: true, onchange: () => {
         element.classList.toggle("off", !tick.checked);
         for (const column of this.grid.children) column.hidden = !column.querySelector(".panel:not(.off)");
-        this.hooks.changed();
+        this.view.request();
       } });
       return named(panel.label, tick, "tick");
     });
@@ -91,18 +88,18 @@ export class Figure {
   }
 
   /** The lowest panel of curves on show: it carries the iterations. */
-  get lowest() { return ["logits", "scores", "losses"].find(name => !this.of(name).element.classList.contains("off")) ?? ""; }
+  get lowest() { return ["logits", "scores", "losses"].find(name => !this.of[name].classList.contains("off")) ?? ""; }
 
   /** Another run comes on show. @param {import("./types.js").Run} run */
   show(run) {
     this.pinned = null;
-    for (const { panel, title } of this.parts)
-      title.replaceChildren(...panel.title(run).filter(([words]) => words).map(([words, name]) => h("span", { class: name }, words)));
+    const spans = pairs => pairs.filter(([words]) => words).map(([words, name]) => h("span", { class: name }, words));
+    for (const { panel, title } of this.parts) title.replaceChildren(...spans(panel.title(run)));
   }
 
   /** Draw again when the size or the theme changes, until the signal. @param {HTMLElement} root @param {AbortSignal} signal */
   watch(root, signal) {
-    const redraw = () => { this.theme = null; this.hooks.changed(); };
+    const redraw = () => { this.theme = null; this.view.request(); };
     const sizes = new ResizeObserver(redraw), themes = new MutationObserver(redraw);
     sizes.observe(root);
     for (const element of [document.documentElement, document.body]) themes.observe(element, { attributes: true });
@@ -112,20 +109,19 @@ export class Figure {
 
   /** Colours of the page's theme: JupyterLab's, VS Code's, Sphinx's or Colab's, else the system's. @param {HTMLElement} root */
   colours(root) {
-    const { body, documentElement: page } = document;
-    const system = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-    const jupyter = { true: "light", false: "dark" }[body.dataset.jpThemeLight ?? ""];
+    const { body, documentElement: page } = document, style = getComputedStyle(this.grid);
     const code = ["dark", "light"].find(name => body.classList.contains(`vscode-${name}`));
-    const site = [page.dataset.theme, page.getAttribute("theme")].find(name => name === "dark" || name === "light");
-    root.dataset.dark = String((jupyter ?? code ?? site ?? system) === "dark");
-    const style = getComputedStyle(this.grid), colour = name => style.getPropertyValue(`--${name}`).trim();
-    return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(COLOURS.map(name => [name, colour(name)])) };
+    const jupyter = { true: "light", false: "dark" }[body.dataset.jpThemeLight ?? ""];
+    const theme = [jupyter, code, page.dataset.theme, page.getAttribute("theme")].find(name => name === "dark" || name === "light");
+    root.dataset.dark = String(theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
+    const colours = Object.fromEntries(COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]));
+    return { size: parseFloat(style.fontSize) * 0.86, .../** @type {any} */ (colours) };
   }
 
   /** Draw all that can be seen. @param {string} headline */
   draw(scene, headline) {
     const words = [], now = performance.now();
-    this.of("lives").element.hidden = scene.guesses.length < 2;
+    this.of.lives.hidden = scene.guesses.length < 2;
     for (const { panel, canvas, plot, remark } of this.parts) {
       if (!canvas.clientWidth || !canvas.clientHeight) continue;
       const text = panel.draw(plot, scene);
@@ -144,7 +140,7 @@ export class Figure {
     const k = hazards.find(Math.min(until, cursor ?? Infinity) + 1) - 1, p = k < 0 ? NaN : hazards.high[k];
     this.number.textContent = chance(p);
     this.number.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0));
-    this.hazard.hidden = !run.hazard || this.of("hazard").element.classList.contains("off");
+    this.hazard.hidden = !run.hazard || this.of.hazard.classList.contains("off");
   }
 
   /** Cross and numbers where one points. */
@@ -155,7 +151,7 @@ export class Figure {
     if (hit.y === undefined) plot.rule([[hit.x, box.top], [hit.x, box.bottom]], { colour: scene.theme.muted, width: 1 });
     else plot.spot(hit.x, hit.y, -6, scene.theme.ink, 2);
     if (tip.textContent !== hit.text) tip.textContent = hit.text;
-    const stage = this.element.getBoundingClientRect(), at = canvas.getBoundingClientRect(), left = at.left - stage.left + hit.x;
+    const [stage, at] = [this.element, canvas].map(one => one.getBoundingClientRect()), left = at.left - stage.left + hit.x;
     tip.style.left = `${left + tip.offsetWidth + 16 > stage.width ? Math.max(left - tip.offsetWidth - 12, 0) : left + 12}px`;
     tip.style.top = `${at.top - stage.top + clamp(y, 0, canvas.clientHeight - tip.offsetHeight)}px`;
   }

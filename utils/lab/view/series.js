@@ -1,8 +1,6 @@
 // The rows of a run, and how to draw 400,000 of them 25 times a second without losing a spike.
 
-/** @typedef {import("./types.js").Quantity} Quantity */
-
-/** @type {Quantity[]} */
+/** @type {import("./types.js").Quantity[]} */
 export const QUANTITIES = [
   "loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
 const BLOCK = 64;
@@ -13,49 +11,28 @@ export class Series {
   /** @param {number} width quantities an entry */
   constructor(width) {
     this.width = width;
-    this.count = this.blocks = 0;
-    this.at = new Float64Array(1024);
-    this.low = new Float32Array(1024 * width);
-    this.high = new Float32Array(1024 * width);
-    this.blockLow = new Float32Array(1024 / BLOCK * width);
-    this.blockHigh = new Float32Array(1024 / BLOCK * width);
+    this.at = /** @type {number[]} */ ([]);
+    this.low = /** @type {number[]} */ ([]);
+    this.high = /** @type {number[]} */ ([]);
+    this.blocks = /** @type {[number, number][]} */ ([]); // [lowest, highest] of each quantity of each block
   }
 
-  get last() { return this.count ? this.at[this.count - 1] : 0; }
+  get count() { return this.at.length; }
+  get last() { return this.at[this.count - 1] ?? 0; }
 
-  /** The rows of a frame, dropping those that are already here.
-   * @param {Float32Array} rows @param {number} end
+  /** The rows of a frame, dropping those that are already here. @param {Float32Array} rows @param {number} end
    * @param {Float32Array} [at] @param {Float32Array} [lows] @param {Float32Array} [highs] */
-  append(rows, end, at, lows, highs) {
+  append(rows, end, at, lows = rows, highs = rows) {
     const { width } = this, fresh = rows.length / width;
     for (let i = 0; i < fresh; i++) {
       const iteration = at ? at[i] : end - fresh + 1 + i;
       if (iteration <= this.last) continue;
-      if (this.count === this.at.length) this.grow();
-      const n = this.count++;
-      this.at[n] = iteration;
-      this.low.set((lows ?? rows).subarray(i * width, (i + 1) * width), n * width);
-      this.high.set((highs ?? rows).subarray(i * width, (i + 1) * width), n * width);
-      if (this.count % BLOCK === 0) this.close(this.count / BLOCK - 1);
+      this.at.push(iteration);
+      this.low.push(...lows.subarray(i * width, (i + 1) * width));
+      this.high.push(...highs.subarray(i * width, (i + 1) * width));
+      if (this.count % BLOCK === 0)
+        for (let q = 0; q < width; q++) this.blocks.push(this.extremes(q, this.count - BLOCK, this.count));
     }
-  }
-
-  grow() {
-    for (const name of /** @type {const} */ (["at", "low", "high", "blockLow", "blockHigh"])) {
-      const old = this[name], room = new /** @type {any} */ (old.constructor)(old.length * 2);
-      room.set(old);
-      /** @type {any} */ (this)[name] = room;
-    }
-  }
-
-  /** The extremes of a full block. @param {number} block */
-  close(block) {
-    for (let q = 0; q < this.width; q++) {
-      const [low, high] = this.extremes(q, block * BLOCK, (block + 1) * BLOCK);
-      this.blockLow[block * this.width + q] = low;
-      this.blockHigh[block * this.width + q] = high;
-    }
-    this.blocks = block + 1;
   }
 
   /** Lowest and highest finite value of quantity q in entries from ... to - 1; [∞, -∞] if none is finite.
@@ -63,12 +40,11 @@ export class Series {
   extremes(q, from, to) {
     let low = Infinity, high = -Infinity;
     for (let i = from; i < to;) {
-      const block = i / BLOCK, whole = Number.isInteger(block) && i + BLOCK <= to && block < this.blocks;
-      const a = whole ? this.blockLow[block * this.width + q] : this.low[i * this.width + q];
-      const b = whole ? this.blockHigh[block * this.width + q] : this.high[i * this.width + q];
+      const block = i % BLOCK === 0 && i + BLOCK <= to ? this.blocks[i / BLOCK * this.width + q] : undefined;
+      const a = block ? block[0] : this.low[i * this.width + q], b = block ? block[1] : this.high[i * this.width + q];
       if (a < low && a > -Infinity) low = a;
       if (b > high && b < Infinity) high = b;
-      i += whole ? BLOCK : 1;
+      i += block ? BLOCK : 1;
     }
     return [low, high];
   }
@@ -88,10 +64,9 @@ export class Series {
    * @param {number} q @param {number} from @param {number} to @param {number} width
    * @param {(iteration: number, low: number, high: number) => void} each */
   walk(q, from, to, width, each) {
-    for (let i = from; i < to;) {
-      const next = Math.min(Math.max(this.find(this.at[i] + width), i + 1), to);
+    for (let i = from, next; i < to; i = next) {
+      next = Math.min(Math.max(this.find(this.at[i] + width), i + 1), to);
       each(this.at[next - 1], ...this.extremes(q, i, next));
-      i = next;
     }
   }
 }

@@ -15,7 +15,6 @@ import { difference, inWords, sentence, status, table } from "./words.js";
 
 const GHOSTS = 3; // earlier runs in the picture
 const PATIENCE = 3000, SPEAK = 10000; // milliseconds until a slow engine is mentioned, and between two spoken reports of a run
-const UNANSWERED = ["ack", "outcome", "bye", "rate", "speed"]; // commands that get no answer
 
 /** Build the view in `root`; `send` takes each Command to the engine.
  * @param {HTMLElement} root @param {{send: (command: Command) => void}} engine @returns {import("./types.js").View} */
@@ -47,7 +46,7 @@ export class View {
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past(this);
-    this.figure = new Figure({ changed: () => this.request(), speak: words => this.speak(words), scene: () => this.scene() });
+    this.figure = new Figure(this);
     this.build(root);
     this.send({ type: "hello" });
   }
@@ -60,7 +59,7 @@ export class View {
     this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab" });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
-    const below = h("div", { class: "below" }, this.figure.of("lives").element, this.table);
+    const below = h("div", { class: "below" }, this.figure.of.lives, this.table);
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
     this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: e => e.stopPropagation() },
       this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.figure.hazard),
@@ -78,7 +77,7 @@ export class View {
   /** @param {Command} command */
   send(command) {
     this.engine(command);
-    if (UNANSWERED.includes(command.type)) return;
+    if (["ack", "outcome", "bye", "rate", "speed"].includes(command.type)) return; // these get no answer
     this.waiting ??= setTimeout(() => {
       this.facts.textContent = this.late = "Waiting for the engine: it answers as soon as it is free.";
     }, PATIENCE);
@@ -128,9 +127,7 @@ export class View {
   }
 
   /** @param {number} iteration */
-  scrub(iteration) {
-    if (this.run) this.send({ type: "scrub", run: this.run.run, iteration });
-  }
+  scrub(iteration) { if (this.run) this.send({ type: "scrub", run: this.run.run, iteration }); }
 
   /** @param {number} iteration */
   fork(iteration) {
@@ -244,14 +241,14 @@ export class View {
     if (!run || !frame) return null;
     // the last picture stays until the one that was asked for is here
     const picture = this.shown = past.pictures.get(past.position ?? frame.iteration) ?? this.shown ?? frame;
-    const until = run.recorded ? past.position ?? 0 : series.last, [narrow, running] = [this.root.clientWidth < 700, frame.state === "running"];
+    const until = run.recorded ? past.position ?? 0 : series.last, running = frame.state === "running";
     const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
     const nanAt = end && end <= until ? end : null, guesses = this.guesses.get(run.run) ?? [];
     const ghosts = run.recorded ? [] : this.ghosts.map(({ series: rows, run: old }) => (
       { series: rows, strong: old.run === run.parent, name: difference(old, run) })); // strong: the one it was forked from
     return {
       theme: figure.theme ??= figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
-      narrow, cursor: past.position, x: past.window(run, frame, series.last), pinned: figure.pinned, lowest: figure.lowest,
+      narrow: this.root.clientWidth < 700, cursor: past.position, x: past.window(run, frame, series.last), pinned: figure.pinned, lowest: figure.lowest,
       lives: nanAt ? this.lives(run) : [], // they would tell the answer before
     };
   }
@@ -304,20 +301,17 @@ export class View {
   /** The engine cannot be reached. @param {string} text */
   fail(text) {
     this.form.disabled = this.past.element.disabled = true;
-    this.halt();
+    clearTimeout(this.waiting);
+    this.past.stop();
     this.facts.textContent = "";
     this.said = this.verdict.textContent = text;
     this.speak(text);
   }
 
-  halt() {
-    clearTimeout(this.waiting);
-    this.past.stop();
-  }
-
   destroy() {
     this.send({ type: "bye" });
-    this.halt();
+    clearTimeout(this.waiting);
+    this.past.stop();
     this.over.abort();
     cancelAnimationFrame(this.pending);
     this.root.remove();
