@@ -15,10 +15,10 @@ UTILS = ROOT / "utils"
 # there is only no circle.
 THE_RUN = ["checks", "machine", "data", "losses", "networks", "recipe", "trace", "gan", "recording", "training"]
 LOOKING = ["hazard", "metrics", "tables", "watchdog", "pool", "sweep", "plots", "autopsy"]
-LAB = ["lab.run", "lab.view", "lab.recorded", "lab.panel", "lab"]
+LAB = ["lab.view", "lab.run", "lab.recorded", "lab.controls", "lab.panel", "lab"]
 ORDER = ["nanguard", "plans", *THE_RUN, *LOOKING, *LAB]
 FILES = sorted(UTILS.rglob("*.py"))
-OTHER_TESTS = {"project", "setup", "house", "build", "notebooks", "browser"}
+OTHER_TESTS = {"project", "setup", "house", "build", "notebooks", "browser", "view", "engine", "page"}
 
 
 def module(path: Path) -> str:
