@@ -5,25 +5,27 @@ import { button, h, named } from "./dom.js";
 import { rateText, whole } from "./text.js";
 
 const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
-const BUTTONS = [ // name, what it does, states of the run in which it has an effect
-  ["Start", "train, and draw while training", "ready paused ended"],
-  ["Pause", "stop after the next iteration", "running"],
-  ["One iteration", "both networks, once", "ready paused"],
-  ["Only D", "one update of the discriminator alone", "ready paused"],
-  ["Only G", "one update of the generator alone", "ready paused"],
-  ["Reset", "what the controls say, from the beginning", "ready running paused ended"],
+/** Name, what it does, states of the run in which it has an effect, its command. @type {[string, string, string, any][]} */
+const BUTTONS = [
+  ["Start", "train, and draw while training", "ready paused ended", { type: "start" }],
+  ["Pause", "stop after the next iteration", "running", { type: "pause" }],
+  ["One iteration", "both networks, once", "ready paused", { type: "one", only: null }],
+  ["Only D", "one update of the discriminator alone", "ready paused", { type: "one", only: "d" }],
+  ["Only G", "one update of the generator alone", "ready paused", { type: "one", only: "g" }],
+  ["Reset", "what the controls say, from the beginning", "ready running paused ended", { type: "reset" }],
 ];
 
-/** A menu. `value` stays a choice even if it is not among the options. */
+/** A menu; a value outside the options is one option more. `fill` replaces them. */
 function menu(label, options, value, changed) {
   const input = h("select", { "aria-label": label, onchange: () => changed(input.value) });
   const fill = list => input.replaceChildren(...list.map(option => h("option", { value: option }, option)));
   fill(options.includes(value) || !options.length ? options : [...options, value]);
   input.value = value;
-  return { element: named(label, input), input, fill, wrong: "", get value() { return input.value; }, set: v => { input.value = v; } };
+  const set = next => { input.value = next; };
+  return { element: named(label, input), input, fill, wrong: "", set, get value() { return input.value; } };
 }
 
-/** A box that keeps its last good value. `read` returns null for a text that it may not hold; `wanted`: what it may, in words. */
+/** A box that keeps its last good value. `read` returns null for what it may not hold; `wanted`: what it may, in words. */
 function box(label, value, write, read, wanted, changed) {
   const input = h("input", { type: "text", inputmode: "decimal", autocomplete: "off", "aria-label": label });
   const judge = sentence => {
@@ -72,7 +74,8 @@ function rateControl(lr, changed) {
   follow(lr);
   const decades = ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"].map(text => h("span", {}, text));
   const slide = h("span", { class: "slide" }, slider, h("span", { class: "decades", "aria-hidden": "true" }, ...decades));
-  return Object.assign(rate, { element: h("div", { class: "rate" }, h("span", { class: "name" }, "Learning rate"), slide, rate.input) });
+  rate.element = h("div", { class: "rate" }, h("span", { class: "name" }, "Learning rate"), slide, rate.input);
+  return rate;
 }
 
 export class Controls {
@@ -83,7 +86,7 @@ export class Controls {
     this.fields = lab.fields.map(field => ({ name: field.name, label: field.label, control: field.kind === "whole"
       ? wholeBox(field, changed) : menu(field.label, field.options ?? [], String(field.value), changed) }));
     this.speedMenu = menu("Speed", Object.keys(SPEEDS), "normal", () => view.send({ type: "speed", speed: this.speed }));
-    this.buttons = BUTTONS.map(([name, tip]) => button(name, tip, () => view.press(name)));
+    this.buttons = BUTTONS.map(([name, tip, , command]) => button(name, tip, () => view.press(command)));
     const keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons);
     this.live = [this.rate.element, ...this.fields.map(field => field.control.element), keys]; // nothing for a recorded run
     const [rate, ...fields] = live ? this.live.slice(0, -1) : [""];

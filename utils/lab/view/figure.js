@@ -33,7 +33,8 @@ export class Figure {
     const title = h("span", { class: "title" }), remark = h("span", { class: "remark" }), leave = () => this.point(null);
     const canvas = h("canvas", {
       role: "img", tabindex: 0, "aria-label": panel.label, onpointerleave: leave, onblur: leave, onclick: () => this.pin(),
-      onpointermove: event => this.point({ part, x: event.offsetX, y: event.offsetY }), onkeydown: event => this.key(part, event),
+      onkeydown: event => this.key(part, event),
+      onpointermove: ({ offsetX: x, offsetY: y }) => this.point({ part, x, y }),
     });
     const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, title, remark), canvas);
     const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) };
@@ -112,7 +113,8 @@ export class Figure {
     const { body, documentElement: page } = document, style = getComputedStyle(this.grid);
     const code = ["dark", "light"].find(name => body.classList.contains(`vscode-${name}`));
     const jupyter = { true: "light", false: "dark" }[body.dataset.jpThemeLight ?? ""];
-    const theme = [jupyter, code, page.dataset.theme, page.getAttribute("theme")].find(name => name === "dark" || name === "light");
+    const said = [jupyter, code, page.dataset.theme, page.getAttribute("theme")];
+    const theme = said.find(name => name === "dark" || name === "light");
     root.dataset.dark = String(theme ? theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches);
     const colours = Object.fromEntries(COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]));
     return { size: parseFloat(style.fontSize) * 0.86, .../** @type {any} */ (colours) };

@@ -9,14 +9,14 @@ export class Guess {
   constructor(done) {
     this.asked = false;
     this.done = done;
-    const title = "one guess, or a class's: 33, 500, 12,600";
-    const enter = event => {
-      if (event.key !== "Enter" || event.shiftKey) return;
-      event.preventDefault();
-      if (!this.asked) this.answer();
-    };
-    this.input = h("textarea",
-      { rows: 1, spellcheck: "false", placeholder: "e.g. 500", title, oninput: () => this.read(), onkeydown: enter });
+    this.input = h("textarea", {
+      rows: 1, spellcheck: "false", placeholder: "e.g. 500", title: "one guess, or a class's: 33, 500, 12,600",
+      oninput: () => this.read(), onkeydown: event => {
+        if (event.key !== "Enter" || event.shiftKey) return;
+        event.preventDefault();
+        this.answer();
+      },
+    });
     this.heard = h("span", { class: "heard" });
     this.element = h("div", { class: "guess" }, named("I guess: NaN at iteration", this.input), this.heard);
     this.task = h("p");

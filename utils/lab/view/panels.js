@@ -74,7 +74,8 @@ function curves({ name, lines, axis, of = "series", say = short, ghosts = 0, zer
       const ranges = [[series, until], ...(ghosts ? scene.ghosts.map(ghost => [ghost.series, x[1]]) : [])].flatMap(([s, end]) =>
         lines.map(([q]) => s.extremes(q, s.find(x[0]), s.find(end + 1))));
       const [lows, highs] = [0, 1].map(side => ranges.map(range => range[side])), k = last(scene);
-      plot.start(theme, { x, xTicks: of === "series" && (scene.narrow || lowest), ...axis(run, Math.min(...lows), Math.max(...highs)) });
+      const xTicks = of === "series" && (scene.narrow || lowest);
+      plot.start(theme, { x, xTicks, ...axis(run, Math.min(...lows), Math.max(...highs)) });
       if (!known(scene)) {
         plot.text("This loss gives no probabilities, so no scores.", plot.box.left, plot.box.bottom / 2, theme.muted);
         return "This loss gives no probabilities, so no scores";
@@ -84,7 +85,8 @@ function curves({ name, lines, axis, of = "series", say = short, ghosts = 0, zer
           const style = { colour: theme[colour], width: 1.5, dash, alpha: ghost.strong ? 0.6 : 0.3, quiet: true };
           plot.curve(ghost.series, q, x[1], { ...style, name: ghosts === 1 ? ghost.name : "" });
         }
-      for (const [q, colour, dash, , end] of lines) plot.curve(series, q, until, { colour: theme[colour], dash, name: end, quiet });
+      for (const [q, colour, dash, , end] of lines)
+        plot.curve(series, q, until, { colour: theme[colour], dash, name: end, quiet });
       if (name === "logits") cliffs(plot, scene);
       const top = name === "losses", named = (words, at) => (top ? `${words} ${whole(at)}` : "");
       if (run.forkedAt) plot.level("x", run.forkedAt, { colour: theme.muted }, named("fork", run.forkedAt));
@@ -93,7 +95,7 @@ function curves({ name, lines, axis, of = "series", say = short, ghosts = 0, zer
       for (const guess of lowest ? scene.guesses : []) {
         const at = plot.x(guess), { bottom } = plot.box, up = theme.size * 0.8;
         if (guess <= x[1]) plot.rule([[at, bottom - up], [at, bottom]], { colour: theme.ink, width: 3 });
-        else plot.dot(at, bottom - up, 3, theme.ink);
+        else plot.dot(at, bottom - up / 2, 3, theme.ink);
       }
       const nought = lines.filter(([q]) => zero && k >= 0 && series.high[k * series.width + q] === 0);
       plot.remark = nought.map(line => `${line[3]}'s ${zero} is 0`).join(", ");
@@ -125,7 +127,8 @@ function marked({ run, picture, pinned }, side) {
   const { index, iteration, logit } = pinned ?? {};
   if (pinned?.side === side)
     return { ...pinned, special: true, why: `sample ${index} of iteration ${whole(iteration)}, logit ${short(logit)}` };
-  if (verdict?.side === side && verdict.index !== null) return mark(verdict.index, `sample ${verdict.index} ended the run`, true);
+  const fatal = verdict?.side === side ? verdict.index : null;
+  if (fatal !== null) return mark(fatal, `sample ${fatal} ended the run`, true);
   if (side === "real" || !fakeLogits.length) return { sample: null, why: "", special: false };
   return mark(fakeLogits.indexOf(Math.max(...fakeLogits)), `${run.kind === "plane" ? "ring" : "thick"}: D's favourite`, false);
 }
@@ -136,7 +139,8 @@ function scatter(plot, { theme, run, picture }, generated) {
   let outside = 0;
   plot.inside(() => {
     const place = (points, k) => [plot.x(points[k]), plot.y(points[k + 1])];
-    for (let k = 0; k < Math.min(run.real.length, 1000); k += 2) plot.spot(...place(run.real, k), generated ? 1.6 : 2.2, theme.real);
+    for (let k = 0; k < Math.min(run.real.length, 1000); k += 2)
+      plot.spot(...place(run.real, k), generated ? 1.6 : 2.2, theme.real);
     for (let k = 0; generated && k < cloud.length; k += 2) {
       if (cloud[k] < left || cloud[k] > right || cloud[k + 1] < low || cloud[k + 1] > high) outside++;
       else plot.spot(...place(cloud, k), 2.2, theme.g);
@@ -145,7 +149,7 @@ function scatter(plot, { theme, run, picture }, generated) {
   return outside;
 }
 
-/** Small images, the last one framed if it is special. Grey within the real data's range; beyond it the colours of the atlas. */
+/** Small images, the last one framed if it is special. Grey within the real data's range, beyond it the atlas' colours. */
 function tiles(plot, { run, theme }, images, why) {
   const side = Math.round(Math.sqrt(run.dimension)), most = realReach(run), cell = side + 1, { wide, high } = TILES;
   plot.start(theme, { x: [0, wide], y: [0, high], xTicks: false, yTicks: false, left: 2 });
@@ -240,8 +244,9 @@ const atlas = {
 /** A dot in words. */
 function dotWords({ run, picture: { z, lengths, fakeLogits, realLogits } }, side, index) {
   if (side === "real") return `real sample ${index}\nlogit ${short(realLogits[index])}`;
-  const at = run.slice ? `|z| = ${short(lengths?.[index] ?? NaN)}, along the slice ${short(z[index])}` : `z = ${short(z[index])}`;
-  return `generated sample ${index}\n${at}\nlogit ${short(fakeLogits[index])}`;
+  const at = short(z[index]), size = short(lengths?.[index] ?? NaN);
+  const latent = run.slice ? `|z| = ${size}, along the slice ${at}` : `z = ${at}`;
+  return `generated sample ${index}\n${latent}\nlogit ${short(fakeLogits[index])}`;
 }
 
 /** D's logit along the latent, and the batch's dots. */
@@ -250,7 +255,8 @@ const along = {
   title: run => [["D's logit along z", "ink"], [`dots: the batch${run.slice ? ", projected" : ""}`, "g"], ["real", "real"]],
   draw(plot, scene) {
     const { run, picture, theme, pinned } = scene, { curve, z, fakeLogits, realLogits, verdict } = picture;
-    const values = [0, ...curve, ...fakeLogits, ...realLogits].filter(Number.isFinite), step = 2 * run.reach / (curve.length - 1);
+    const values = [0, ...curve, ...fakeLogits, ...realLogits].filter(Number.isFinite);
+    const step = 2 * run.reach / (curve.length - 1);
     plot.start(theme, { x: [-run.reach, run.reach], ...logitAxis(run, Math.min(...values), Math.max(...values)) });
     plot.line(Array.from(curve, (_, k) => k * step - run.reach), curve, { colour: theme.ink });
     const dots = (side, logits, colour, x) => logits.forEach((logit, index) =>
@@ -267,8 +273,7 @@ const along = {
     const ends = [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
     return fakeLogits.length ? `logits of ${whole(fakeLogits.length)} generated samples from ${ends}` : "no batch yet";
   },
-  step: (plot, { x }, step) =>
-    plot.spots.filter(spot => (spot.x - x) * step > 0.01).sort((a, b) => (a.x - b.x) * step)[0],
+  step: (plot, { x }, step) => plot.spots.filter(spot => (spot.x - x) * step > 0.01).sort((a, b) => (a.x - b.x) * step)[0],
   probe(plot, scene, x, y) {
     const { run, picture } = scene, far = spot => Math.hypot(spot.x - x, spot.y - y);
     const near = plot.spots.reduce((a, b) => (a && far(a) <= far(b) ? a : b), plot.spots[0]);

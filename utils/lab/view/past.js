@@ -88,8 +88,7 @@ export class Past {
     this.play.textContent = "Play";
   }
 
-  /** The iterations on the axis: all, in steps, so that it stands still; or the last ones. @param {import("./types.js").Run} run
-   * @param {import("./types.js").Frame} frame @param {number} end @returns {[number, number]} */
+  /** The iterations on the axis: all, in steps, so that it stands still; or the last ones. @returns {[number, number]} */
   window(run, frame, end) {
     const last = (run.recorded ? null : frame.rewind?.[0]) ?? end - LAST;
     if (this.zoom.checked && this.position !== null) return [Math.max(last, 1) - 0.5, end + 1];

@@ -50,7 +50,8 @@ export class Plot {
 
   grid() {
     const { pen, theme: { size, grid, muted }, axes, box } = this;
-    Object.assign(pen, { font: `${size}px system-ui, sans-serif`, fillStyle: muted, textBaseline: "middle", textAlign: "right" });
+    pen.font = `${size}px system-ui, sans-serif`;
+    Object.assign(pen, { fillStyle: muted, textBaseline: "middle", textAlign: "right" });
     let above = Infinity;
     for (const v of axes.yTicks === false ? [] : ticks(axes.y, axes.ys, axes.knee, (box.bottom - box.top) / size / 2.4)) {
       const y = this.y(v);
@@ -133,10 +134,11 @@ export class Plot {
     const { box, pen, theme: { size } } = this, x = clamp(px, box.left, box.right), y = clamp(py, box.top, box.bottom);
     if (x === px && y === py) this.spot(x, y, radius, colour);
     else {
-      const out = Math.atan2(py - y, px - x), corner = turn => [x - size * Math.cos(out + turn), y - size * Math.sin(out + turn)];
+      const out = Math.atan2(py - y, px - x);
       pen.fillStyle = colour;
       pen.beginPath();
-      for (const [a, b] of [[x, y], corner(-0.5), corner(0.5)]) pen.lineTo(a, b);
+      pen.moveTo(x, y);
+      for (const turn of [out - 0.5, out + 0.5]) pen.lineTo(x - size * Math.cos(turn), y - size * Math.sin(turn));
       pen.fill();
       this.text(words, x + size * 0.4, clamp(y, box.top + size * 0.5, box.bottom - size * 0.5), colour);
     }

@@ -12,9 +12,10 @@ export class Series {
   constructor(width) {
     this.width = width;
     this.at = /** @type {number[]} */ ([]);
-    this.low = /** @type {number[]} */ ([]);
+    this.low = /** @type {number[]} */ ([]); // (entries, width)
     this.high = /** @type {number[]} */ ([]);
-    this.blocks = /** @type {[number, number][]} */ ([]); // [lowest, highest] of each quantity of each block
+    this.blockLow = /** @type {number[]} */ ([]); // (blocks, width)
+    this.blockHigh = /** @type {number[]} */ ([]);
   }
 
   get count() { return this.at.length; }
@@ -28,20 +29,27 @@ export class Series {
       const iteration = at ? at[i] : end - fresh + 1 + i;
       if (iteration <= this.last) continue;
       this.at.push(iteration);
-      this.low.push(...lows.subarray(i * width, (i + 1) * width));
-      this.high.push(...highs.subarray(i * width, (i + 1) * width));
-      if (this.count % BLOCK === 0)
-        for (let q = 0; q < width; q++) this.blocks.push(this.extremes(q, this.count - BLOCK, this.count));
+      for (let k = i * width; k < (i + 1) * width; k++) {
+        this.low.push(lows[k]);
+        this.high.push(highs[k]);
+      }
+      for (let q = 0; q < width && this.count % BLOCK === 0; q++) {
+        const [low, high] = this.extremes(q, this.count - BLOCK, this.count);
+        this.blockLow.push(low);
+        this.blockHigh.push(high);
+      }
     }
   }
 
   /** Lowest and highest finite value of quantity q in entries from ... to - 1; [∞, -∞] if none is finite.
    * @param {number} q @param {number} from @param {number} to @returns {[number, number]} */
   extremes(q, from, to) {
+    const known = this.blockLow.length;
     let low = Infinity, high = -Infinity;
     for (let i = from; i < to;) {
-      const block = i % BLOCK === 0 && i + BLOCK <= to ? this.blocks[i / BLOCK * this.width + q] : undefined;
-      const a = block ? block[0] : this.low[i * this.width + q], b = block ? block[1] : this.high[i * this.width + q];
+      const place = i / BLOCK * this.width + q, block = i % BLOCK === 0 && i + BLOCK <= to && place < known;
+      const a = block ? this.blockLow[place] : this.low[i * this.width + q];
+      const b = block ? this.blockHigh[place] : this.high[i * this.width + q];
       if (a < low && a > -Infinity) low = a;
       if (b > high && b < Infinity) high = b;
       i += block ? BLOCK : 1;

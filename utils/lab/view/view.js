@@ -28,17 +28,16 @@ export class View {
   constructor(root, engine) {
     this.engine = engine;
     this.lab = /** @type {import("./types.js").Lab|null} */ (null);
-    this.controls = /** @type {Controls|null} */ (null);
     this.run = /** @type {Run|null} */ (null);
-    this.frame = /** @type {Frame|null} */ (null);
+    this.frame = this.unanswered = /** @type {Frame|null} */ (null);
+    this.shown = /** @type {import("./types.js").Picture|null} */ (null);
+    this.controls = /** @type {Controls|null} */ (null);
     this.series = new Series(QUANTITIES.length);
     this.hazards = new Series(1);
     this.ghosts = /** @type {{run: Run, series: Series}[]} */ ([]);
-    this.shown = /** @type {import("./types.js").Picture|null} */ (null);
+    this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
     this.guesses = /** @type {Map<number, number[]>} */ (new Map()); // of each run that was here
     this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
-    this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
-    this.unanswered = /** @type {Frame|null} */ (null);
     this.known = true; // a run that was going before this page was there is not noted down once more
     this.said = this.late = "";
     this.spoken = this.pending = 0;
@@ -74,7 +73,6 @@ export class View {
 
   // ---- pressing
 
-  /** @param {Command} command */
   send(command) {
     this.engine(command);
     if (["ack", "outcome", "bye", "rate", "speed"].includes(command.type)) return; // these get no answer
@@ -83,21 +81,23 @@ export class View {
     }, PATIENCE);
   }
 
-  /** @param {string} name */
-  press(name) {
-    if (name === "Pause") return this.send({ type: "pause" });
-    const { controls, run, frame, past, guess } = this, choice = this.choice();
-    if (!choice || (name !== "Reset" && !guess.answer())) return;
-    const next = !run || (controls?.differing(run).length ?? 0) > 0 || frame?.state === "ended";
+  /** A button was pressed that has this command. @param {any} command */
+  press(command) {
+    if (command.type === "pause") return this.send(command);
+    const { run, frame, past, guess } = this, choice = this.choice(), reset = command.type === "reset";
+    if (!choice || (!reset && !guess.answer())) return;
+    const next = !run || this.changed.length > 0 || frame?.state === "ended";
     past.stop();
     past.position = null;
-    if (name === "Reset") guess.take();
-    if (name === "Reset" || next) this.next = guess.take();
+    if (reset) guess.take(); // the old guess goes
+    if (reset || next) this.next = guess.take();
     else if (!frame?.iteration) this.guesses.set(run.run, guess.take());
-    if (name === "Start" || name === "Reset") this.send({ type: name === "Start" ? "start" : "reset", ...choice });
-    else this.send({ type: "one", only: name === "Only D" ? "d" : name === "Only G" ? "g" : null, ...choice });
+    this.send({ ...command, ...choice });
     this.request();
   }
+
+  /** The labels of the controls that do not describe the run on show. */
+  get changed() { return (this.run && this.controls?.differing(this.run)) ?? []; }
 
   /** What the controls say; nothing while a box cannot be read: that one gets the focus. */
   choice() {
@@ -105,7 +105,6 @@ export class View {
     return this.controls?.wrong ? null : this.controls?.choice();
   }
 
-  /** @param {number} lr */
   rate(lr) {
     if (this.run && !this.run.recorded && !this.controls?.rate.wrong) this.send({ type: "rate", run: this.run.run, lr });
     this.request();
@@ -126,10 +125,8 @@ export class View {
     return guess.asked;
   }
 
-  /** @param {number} iteration */
   scrub(iteration) { if (this.run) this.send({ type: "scrub", run: this.run.run, iteration }); }
 
-  /** @param {number} iteration */
   fork(iteration) {
     const choice = this.choice();
     if (this.run && choice) this.send({ type: "fork", run: this.run.run, iteration, ...choice });
@@ -235,7 +232,7 @@ export class View {
     if (this.guess.asked) this.figure.draw(scene, `${this.headline}, ${place}.`);
   }
 
-  /** All that the panels draw: a run as far as `until`, in the window x of iterations, and one of its iterations as a picture. */
+  /** What the panels draw: a run as far as `until`, in the window x of iterations, and one of its iterations as a picture. */
   scene() {
     const { run, frame, series, hazards, past, figure } = this;
     if (!run || !frame) return null;
@@ -248,8 +245,8 @@ export class View {
       { series: rows, strong: old.run === run.parent, name: difference(old, run) })); // strong: the one it was forked from
     return {
       theme: figure.theme ??= figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
-      narrow: this.root.clientWidth < 700, cursor: past.position, x: past.window(run, frame, series.last), pinned: figure.pinned, lowest: figure.lowest,
-      lives: nanAt ? this.lives(run) : [], // they would tell the answer before
+      x: past.window(run, frame, series.last), cursor: past.position, pinned: figure.pinned, lowest: figure.lowest,
+      narrow: this.root.clientWidth < 700, lives: nanAt ? this.lives(run) : [], // these would tell the answer before
     };
   }
 
@@ -266,26 +263,25 @@ export class View {
 
   status() {
     const { run, frame } = this;
-    return this.late || (run && frame ? status(run, frame, this.series, Boolean(this.controls?.differing(run).length)) : "");
+    return this.late || (run && frame ? status(run, frame, this.series, this.changed.length > 0) : "");
   }
 
-  /** @param {any} scene */
   sentence(scene) {
     const wrong = this.controls?.wrong;
     if (wrong) return wrong.wrong;
     if (!scene || !this.frame) return this.said;
     if (!this.guess.asked) return "Predict first, or press No guess.";
     const verdict = scene.picture.verdict ?? this.past.pictures.get(scene.nanAt)?.verdict;
-    return sentence(scene, this.frame, verdict, this.said, this.controls?.differing(scene.run) ?? []);
+    return sentence(scene, this.frame, verdict, this.said, this.changed);
   }
 
-  /** To screen readers, politely. @param {string} words */
+  /** To screen readers, politely. */
   speak(words) {
     this.spoken = performance.now();
     this.live.textContent = words;
   }
 
-  /** One line more in the table. @param {string} outcome */
+  /** One line more in the table. */
   note(outcome) {
     const { run, frame } = this;
     if (!run || !frame) return;
@@ -298,7 +294,7 @@ export class View {
 
   // ---- the end
 
-  /** The engine cannot be reached. @param {string} text */
+  /** The engine cannot be reached. */
   fail(text) {
     this.form.disabled = this.past.element.disabled = true;
     clearTimeout(this.waiting);
