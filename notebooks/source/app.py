@@ -1,7 +1,7 @@
 # %% [markdown]
 # # The learning-rate lab
 #
-# Type your guess, press *Start*, drag the learning rate. The second tab has recorded runs.
+# Type your guess, press *Start*, drag the learning rate. The menu *Show* has recorded runs.
 
 # %%
 from utils.lab import Lab

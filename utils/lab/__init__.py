@@ -1,12 +1,11 @@
-"""The learning-rate lab: a live widget on one GAN run, and the recorded runs behind a second tab.
+"""The learning-rate lab: one live run, and the recorded ones, in a view that the browser draws.
 
-run       a GAN and its history
-view      one figure, as PNG bytes
-panel     the widgets, and the one thread that trains and draws
-recorded  the recorded runs in the same figure
+view/     the view, in JavaScript, and types.js: what a view and an engine say to each other
+run       the engine: a GAN with its history, its pictures and the way back
+recorded  recorded runs in the same words
+panel     the widget, and the one thread that trains
 """
 
 from utils.lab.panel import Lab
-from utils.lab.recorded import Recorded
 
-__all__ = ["Lab", "Recorded"]
+__all__ = ["Lab"]

@@ -1,143 +1,117 @@
-"""The lab's second tab: recorded runs in the same figure. Nothing is trained. Uses trace and autopsy."""
+"""Recorded runs in the words of view/types.js, and the lives among them. Nothing is trained. Uses trace and autopsy."""
 
 from __future__ import annotations
 
-import threading
-from html import escape
+import functools
 from pathlib import Path
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 
 from utils import data
 from utils.autopsy import explain_trace
 from utils.checks import shown
-from utils.lab.run import Picture, note, slice_through, zigzag
-from utils.lab.view import ORANGE, View
-from utils.recipe import rate_text
-from utils.sweep import DATA
+from utils.lab.run import REALS, about, verdict
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 
-# As wide as the page, but never so high that a projector cuts it off.
-PICTURE_LAYOUT = {"width": "100%", "max_width": "1320px", "max_height": "70vh", "object_fit": "contain"}
-BATCH = ("z", "fake_logits", "real_logits")
+FAR = np.abs(ATLAS_Z) <= 2  # what 95 of 100 draws look like
 
 
-def recorded_picture(trace: Trace, iteration: int) -> Picture:
-    """A recorded run up to `iteration`: the latest atlas before it, and the last batch if it is the last iteration.
-
-    What was not recorded stays empty.
-    """
-    x = trace.iteration
-    until = int(np.searchsorted(x, iteration)) + 1
-    curves = {}
-    for name in QUANTITIES:
-        low, high = trace.envelope(name)
-        curves[name] = zigzag(x[:until], low[:until], high[:until])
-    dataset = data.load(trace.recipe.data)
-    image, logit = np.full((len(ATLAS_Z), dataset.dimension), np.nan, np.float32), np.full(len(ATLAS_Z), np.nan, np.float32)
-    usual = image[:0]
-    if trace.atlas:
-        at = max(int(np.searchsorted(trace.atlas["iteration"], iteration, side="right")) - 1, 0)
-        image, logit = trace.atlas["image"][at].astype(np.float32), trace.atlas["logit"][at]
-        usual = image[np.abs(ATLAS_Z) <= 2]  # what 95 of 100 draws look like
-    picture = Picture(
-        iteration, curves, dataset.samples[:12].numpy(), usual[:: max(len(usual) // 12, 1)][:12], (image, logit)
-    )  # fmt: skip
-    if iteration == trace.iterations:
-        picture.nan_at = trace.nan_at
-        if trace.last_batch:
-            _last_batch(picture, trace)
-    return picture
+def checked(folder) -> Path:
+    """`folder` as a Path; TypeError or ValueError unless it is an existing folder."""
+    if not isinstance(folder, (str, Path)):
+        raise TypeError(f"folder must be a path to recorded runs, not {shown(folder)}")
+    if not Path(folder).is_dir():
+        raise ValueError(f"folder must be an existing folder of recorded runs, not {shown(str(folder))}")
+    return Path(folder)
 
 
-def _last_batch(picture: Picture, trace: Trace) -> None:
-    z, picture.logits, picture.real_logits = (torch.from_numpy(trace.last_batch[name]) for name in BATCH)
-    loudest = z[picture.logits.argmax()]  # the slice that training takes of a wider latent
-    picture.z = (z @ slice_through(loudest)).numpy()
-    picture.logits, picture.real_logits = picture.logits.numpy(), picture.real_logits.numpy()
-    if trace.nan_at:
-        picture.fatal = explain_trace(trace)
-        picture.note = note(picture.fatal, z, trace.recipe)
+def listed(folder: Path) -> list[dict]:
+    """The RecordedRuns of a folder, the main data set first."""
+    names = {path.name: len(list(path.glob("seed*.npz"))) for path in sorted(folder.glob("*_lr*"))}
+    names = dict(sorted(names.items(), key=lambda item: not item[0].startswith("pulses")))
+    return [{"id": name, "label": name.replace("_lr", ", "), "seeds": count} for name, count in names.items() if count]
 
 
-def verdict(trace: Trace) -> str:
-    """How a recorded run that ended in NaN ended."""
-    why = explain_trace(trace).words if trace.last_batch else "its last batch was not recorded, so nobody can say why."
-    return f"NaN at iteration {trace.nan_at:,}: {why}"
-
-
-class Recorded(widgets.VBox):
-    """The second tab: the recorded runs of a folder, by data set and rate, seed and iteration. Nothing is trained.
-
-    Raises TypeError or ValueError if `folder` is no folder; one without runs gets a sentence.
-    """
-
-    def __init__(self, folder: Path | str = DATA):
-        if not isinstance(folder, str | Path):
-            raise TypeError(f"folder must be a path to recorded runs, not {shown(folder)}")
-        if not Path(folder).is_dir():
-            raise ValueError(f"folder must be an existing folder of recorded runs, not {shown(str(folder))}")
-        self.folder, self.lock, self.trace = Path(folder), threading.RLock(), None
-        names = [path.name for path in self.folder.glob("*_lr*") if any(path.glob("seed*.npz"))]
-        names.sort(key=lambda name: (not name.startswith("pulses"), name))  # the main data set first
-        if not names:
-            super().__init__([widgets.HTML("There are no recorded runs here; <code>make record</code> makes them.")])
-            return
-        options = [(name.replace("_lr", ", learning rate "), name) for name in names]
-        self.name = widgets.Dropdown(options=options, description="Runs")
-        self.seed = widgets.IntSlider(0, 0, 1, description="Seed", layout=widgets.Layout(width="300px"))
-        self.position = widgets.IntSlider(0, 0, 1, description="Iteration", readout=False, layout=widgets.Layout(width="600px"))
-        self.text = widgets.HTML()
-        self.image = widgets.Image(format="png", layout=PICTURE_LAYOUT)
-        self._runs()
-        self.name.observe(self._runs, "value")
-        self.seed.observe(self._run, "value")
-        self.position.observe(self._draw, "value")
-        super().__init__([widgets.HBox([self.name, self.seed]), widgets.HBox([self.position]), self.text, self.image])
-
-    def _runs(self, *_) -> None:
-        with self.lock:
-            self.paths = sorted((self.folder / self.name.value).glob("seed*.npz"))
-            self.seed.max = len(self.paths) - 1
-            self._run()
-
-    def _run(self, *_) -> None:
-        with self.lock:
-            path = self.paths[min(self.seed.value, len(self.paths) - 1)]
+@functools.cache
+def lives(folder: Path) -> list[dict]:
+    """The Lives in a folder: when each of its runs turned NaN. A damaged file counts for nothing."""
+    found = []
+    for run in listed(folder):
+        ends, (name, rate) = [], run["id"].rsplit("_lr", 1)
+        for path in sorted((folder / run["id"]).glob("seed*.npz")):
             try:
-                self.trace = trace = Trace.load(path)
-            except (OSError, ValueError) as error:
-                self.trace, self.image.value = None, b""
-                self._say(f"<b style='color:{ORANGE}'>{escape(str(error))}</b>")
-                return
-            end = trace.iterations
-            # The slider stops at the first and last iterations, at each atlas, and evenly between.
-            even = np.linspace(1, end, 200).astype(int)
-            kept = trace.atlas.get("iteration", [])
-            stops = np.unique(np.concatenate([range(1, 31), range(end - 30, end + 1), kept, even])).astype(int)
-            self.stops = stops[(stops >= 1) & (stops <= end)]
-            self.view = View(trace.recipe, span=max(int(end * 1.03), 4))
-            if trace.atlas:  # room for all of them at once, not while dragging
-                self.view.room(trace.atlas["image"][:, np.abs(ATLAS_Z) <= 2].astype(np.float32))
-            self.position.max = len(self.stops) - 1
-            self.position.value = min(self.position.value, self.position.max)
-            self._draw()
+                with np.load(path, allow_pickle=False) as file:
+                    ended = not np.isfinite([file["values.loss_g"][-1], file["values.loss_d"][-1]]).all()
+                    ends += [int(file["width"].sum())] if ended else []
+            except Exception:  # a file can be wrong in every way there is; open() says so
+                continue
+        settings = {"data": name, "fix": "no fix", "batch": 64, "latent": 1, "hidden_g": 512, "hidden_d": 2048}
+        try:
+            found.append({"lr": float(rate), "settings": settings, "iterations": ends})
+        except ValueError:  # a foreign folder
+            continue
+    return found
 
-    def _draw(self, *_) -> None:
-        with self.lock:
-            trace = self.trace
-            if trace is None:
-                return
-            iteration = int(self.stops[min(self.position.value, len(self.stops) - 1)])
-            picture = recorded_picture(trace, iteration)
-            self.image.value = self.view.png(picture)
-            facts = [f"iteration <b>{iteration:,}</b> of {trace.iterations:,}", f"seed {escape(str(trace.seed))}"]
-            facts.append(f"learning rate <b>{rate_text(trace.recipe.lr)}</b>")
-            if picture.nan_at:
-                facts.append(f"<br><b style='color:{ORANGE}'>{escape(verdict(trace))}</b>")
-            self._say(" &middot; ".join(facts))
 
-    def _say(self, html: str) -> None:
-        self.text.value = f"<div style='font-size:16px; min-height:4.1em'>{html}</div>"
+class Recorded:
+    """One recorded run; what was not recorded stays empty. Raises ValueError for a damaged file."""
+
+    def __init__(self, tag: int, path: Path):
+        self.tag, self.trace = tag, Trace.load(path)
+        self.data = data.load(self.trace.recipe.data)
+
+    def about(self) -> dict:
+        """The Run message."""
+        trace, end = self.trace, self.trace.iterations
+        # stops: the first and last iterations, each atlas, and evenly between
+        kept, even = trace.atlas.get("iteration", []), np.linspace(1, end, 200)
+        stops = np.unique(np.concatenate([np.arange(1, 41), np.arange(end - 40, end + 1), kept, even]).astype(int))
+        real, recipe = self.data.samples[:REALS].numpy(), trace.recipe
+        return about(recipe) | {
+            "type": "run", "run": self.tag, "settings": {"data": recipe.data, "batch": recipe.batch, "seed": trace.seed},
+            "title": f"recorded, {recipe.data}, seed {trace.seed}", "dimension": self.data.dimension, "unit": self.data.unit,
+            "real": real, "recorded": True, "nanAt": trace.nan_at, "parent": None, "hazard": None,
+            "stops": stops[(stops >= 1) & (stops <= end)],
+        }  # fmt: skip
+
+    def frame(self, running: bool = False, everything: bool = True) -> dict:
+        """The Frame with all its rows."""
+        trace, lr, none = self.trace, self.trace.recipe.lr, np.zeros(0)
+        lows, highs = (np.stack(part, 1) for part in zip(*(trace.envelope(name) for name in QUANTITIES)))
+        return self.moment(trace.iterations) | {
+            "type": "frame", "state": "ended" if trace.nan_at else "paused", "at": trace.iteration, "lows": lows,
+            "highs": highs, "rows": np.stack([trace.values[name] for name in QUANTITIES], 1), "hazardAt": none, "hazards": none,
+            "rates": [[1, lr]], "rate": lr, "speed": None, "dead": False, "rewind": None,
+        }  # fmt: skip
+
+    def moment(self, iteration: int) -> dict:
+        """A Picture: the latest atlas at that iteration, and the last batch if it is the last one."""
+        trace, none = self.trace, np.zeros(0)
+        iteration = min(max(iteration, 1), trace.iterations)
+        picture = dict.fromkeys(("z", "fakeLogits", "realLogits", "real", "fake", "curve", "image"), none)
+        picture |= {"run": self.tag, "iteration": iteration, "atlasAt": iteration, "verdict": None}
+        if trace.atlas:
+            k = max(int(np.searchsorted(trace.atlas["iteration"], iteration, side="right")) - 1, 0)
+            image = trace.atlas["image"][k].astype(np.float32)
+            picture |= {"image": image, "curve": trace.atlas["logit"][k], "atlasAt": int(trace.atlas["iteration"][k])}
+            picture["fake"] = image[FAR][:: max(FAR.sum() // 12, 1)]
+        if iteration == trace.iterations and trace.last_batch:
+            picture |= self._last_batch(picture["image"])
+        elif iteration == trace.nan_at:
+            words = f"NaN at iteration {iteration:,}: its last batch was not recorded, so nobody can say why."
+            picture["verdict"] = {"iteration": iteration, "words": words, "side": None, "index": None}
+        return picture
+
+    def _last_batch(self, image: np.ndarray) -> dict:
+        trace, batch = self.trace, self.trace.last_batch
+        z, logits, latent = batch["z"], batch["fake_logits"], self.trace.recipe.latent
+        picture = {"z": z[:, 0], "fakeLogits": logits, "realLogits": batch["real_logits"], "fake": np.zeros(0)}
+        if z.shape[1] > 1:  # the slice that training takes of a wider latent: through the largest logit's
+            far = z[logits.argmax()]
+            picture |= {"z": z @ (far / np.linalg.norm(far)), "lengths": np.linalg.norm(z[:, :latent], axis=1)}
+        elif len(image):  # G was not recorded; between two columns of its atlas it is a straight line, or nearly
+            picture["fake"] = np.stack([np.interp(z[:, 0], ATLAS_Z, column) for column in image.T], 1)
+        if trace.nan_at:
+            picture["verdict"] = verdict(trace.nan_at, explain_trace(trace), torch.from_numpy(z), trace.recipe)
+        return picture

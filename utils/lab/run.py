@@ -1,115 +1,292 @@
-"""A GAN with its history, and what one frame of it shows. Uses training, and autopsy for the explanation of a NaN."""
+"""One live run for the view: a GAN with its history, its pictures, and the way back. Uses gan, hazard and autopsy.
+
+A run repeats to the last bit, so its past is not kept: there are two checkpoints and a log of what was done since, and
+going back is doing it again. What the messages hold is written in view/types.js.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import asdict
 
 import numpy as np
 import torch
 
-from utils.autopsy import Explanation, explain, rarity
+from utils.autopsy import explain, rarity
+from utils.hazard import cliffs, hazard, tail_hazard
+from utils.metrics import alive
 from utils.recipe import Recipe
-from utils.trace import QUANTITIES
-from utils.training import GAN, one_thread
+from utils.trace import ATLAS_Z, QUANTITIES
+from utils.training import GAN, Step, one_thread
+
+BACK, SAMPLES, REALS = 40, 256, 64  # iterations that one can go back; samples of a batch that a picture holds at most
+LOOK = {"exact": 0.2, "tail": 2.0}  # seconds between two looks at the hazard, which costs 3 ms or, for a fit, 50 ms
+DRAG = 0.3  # seconds within which changes of the rate are one change
+LOWEST, HIGHEST = cliffs()
+NETWORKS = ("data", "latent", "hidden_g", "hidden_d", "layers", "normalise", "prior", "bounded", "grain", "spectral")
 
 
-@dataclass
-class Picture:
-    """What one frame shows: curves up to an iteration, a few samples, the atlas of G and the batch's draws on it."""
-
-    iteration: int
-    curves: dict  # {quantity: (x, y)}, already decimated
-    real: np.ndarray  # (count, dimension) in the data's unit
-    fake: np.ndarray  # likewise
-    atlas: tuple[np.ndarray, np.ndarray]  # (97, dimension) samples and (97,) logits at ATLAS_Z
-    thick: int | None = None  # the row of `fake` that is drawn thick
-    z: np.ndarray | None = None  # (batch,) the draws along the atlas, if they are known, as are the next two
-    logits: np.ndarray | None = None  # (batch,) D's logits for them
-    real_logits: np.ndarray | None = None  # (batch,)
-    nan_at: int | None = None  # iteration of the first loss that is not finite, if it is in the picture
-    fatal: Explanation | None = None  # what made it so
-    note: str = ""  # the words beside the ring around the fatal sample
+def about(recipe: Recipe) -> dict:
+    """What a Run message says of every run of this recipe, a live or a recorded one."""
+    naive, exact = recipe.loss == "matlab", recipe.latent == 1 and recipe.prior == "normal"  # only matlab's log can overflow
+    exact = exact and not (recipe.grain or recipe.noise or recipe.smoothing or recipe.flips)
+    return {
+        "lr": recipe.lr, "batch": recipe.batch, "latent": recipe.latent, "averaged": bool(recipe.ema),
+        "kind": {"pulses": "series", "digits": "image"}.get(recipe.data, "plane"),
+        "low": LOWEST if naive else None, "high": HIGHEST if naive else None,
+        "scores": recipe.loss in ("matlab", "logits", "bce", "epsilon", "clamp"), "signed": recipe.loss in ("hinge", "wgan"),
+        "reach": 6.0 if recipe.prior == "normal" else min(6.0, (3 * recipe.latent) ** 0.5),
+        "slice": recipe.latent > 1 or recipe.grain, "hazard": ("exact" if exact else "tail") if naive else None,
+    }  # fmt: skip
 
 
 class Run:
-    """One GAN and its history. The same recipe and seed give the rows that train() gives, to the last bit."""
+    """A GAN and what was done with it; `parent` is the run whose weights a fork goes on with, as that run now has them.
 
-    def __init__(self, recipe: Recipe, seed: int):
-        self.gan = GAN(recipe, seed)
-        self.rows = np.empty((len(QUANTITIES), 1024), dtype=np.float32)
-        self.count, self.broken = 0, False
-        self.fatal: Explanation | None = None
-        self.rates: list[float] = []
-        self.shown: tuple | None = None
+    The same recipe and seed give the rows that train() gives, to the last bit.
+    """
+
+    def __init__(self, tag: int, recipe: Recipe, settings: dict, title: str, parent: Run | None = None):
+        self.tag, self.settings, self.title, self.facts = tag, settings, title, about(recipe)
+        self.gan = GAN(recipe, settings["seed"])
+        self.parent = parent.tag if parent else None
+        if parent:
+            self._inherit(parent.gan)
+        self.count = self.gan.iteration  # iterations made, the parent's included
+        self.first = self.count + 1
+        self.turned, self.rates = 0.0, [[at, lr] for at, lr in parent.rates if at < self.first] if parent else []
+        self.rates = self.rates or [[self.first, recipe.lr]]
+        self._turn(recipe.lr)
+        self.rows = np.empty((1024, len(QUANTITIES)), np.float32)
+        self.looks: list[tuple[int, float]] = []  # at the hazard: iteration, chance
+        self.looked, self.sent = 0.0, [0, 0]  # rows and looks that the view has
+        self.pulls: deque[tuple[int, int]] = deque()  # of the last pictures: samples, and those that pull at G
+        self.verdict: dict | None = None
+        self.log: list[tuple] = []
+        self.past: dict[int, dict] = {}
+        self.older = self.newer = (self.count, copy.deepcopy(self.gan.state()))
+        self.shown = self._picture(None)
+
+    def _inherit(self, other: GAN) -> None:
+        """The state of a GAN with the same networks, under this one's own recipe."""
+        recipe = self.gan.recipe
+        averaged = other.averaged.state_dict() if recipe.ema else {}  # the generator itself, where nothing was averaged
+        self.gan.load_state(other.state() | {"recipe": asdict(recipe), "averaged": averaged})
+        for optimiser in (self.gan.optimiser_g, self.gan.optimiser_d):
+            optimiser.param_groups[0]["betas"] = (recipe.beta1, recipe.beta2)
+        self.gan.lr = recipe.lr
 
     @property
-    def verdict(self) -> str:
-        """Which NaN, and why; "" before there is one."""
-        return f"NaN at iteration {self.count:,}: {self.fatal.words}" if self.broken else ""
+    def back(self) -> list[int]:
+        """The first and the last iteration that one can go back to."""
+        return [max(self.first, self.count - BACK + 1), self.count]
 
-    def advance(self, lr: float, picture: bool, d: bool = True, g: bool = True) -> None:
-        """One iteration at learning rate `lr`; `picture` keeps what Picture needs, from before the weights move."""
+    @property
+    def made(self) -> int:
+        """Iterations of its own."""
+        return self.count + 1 - self.first
+
+    # ---- iterations
+
+    @one_thread()
+    def advance(self, lr: float, wanted: bool, d: bool = True, g: bool = True) -> None:
+        """One iteration more, of both networks or of one; `wanted`: keep its picture, of the weights before they move."""
+        if not self.made or lr != self.rates[-1][1]:
+            self._turn(lr)
+        if self.count % BACK == 0 and self.count > self.newer[0]:
+            self.older, self.newer = self.newer, (self.count, copy.deepcopy(self.gan.state()))
+            self.log = self.log[len(self.log) - (self.count - self.older[0]) :]
+        self.log.append((lr, d, g))
+        self.past.clear()
+        self.count += 1
+        self._compute(self.log[-1], lambda step: self._note(step, wanted))
+
+    def _compute(self, done: tuple, see: Callable[[Step], None]) -> None:
+        lr, d, g = done
+        if self.gan.lr != lr:
+            self.gan.lr = lr
+        step = self.gan.forward()
+        see(step)
+        if step.finite:
+            self.gan.update(step, d, g)
+
+    def _turn(self, lr: float) -> None:
+        """The history of the rate; a slider that is being dragged counts once."""
+        at, now, (since, _) = self.count + 1, time.monotonic(), self.rates[-1]
+        if since == at or (len(self.rates) > 1 and since >= self.first and now - self.turned < DRAG):
+            at, _ = self.rates.pop()
+        if not self.rates or self.rates[-1][1] != lr:
+            self.rates.append([at, lr])
+        self.turned = now
+
+    def _note(self, step: Step, wanted: bool) -> None:
+        """The row of an iteration, and its picture if it is wanted or the last one."""
+        if self.made > len(self.rows):
+            self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
+        self.rows[self.made - 1] = step.row
+        if not step.finite:
+            self._explain(step)
+        if wanted or self.verdict:
+            self._pull(step)
+            self._foresee()
+            self.shown = self._picture(step)
+
+    def _explain(self, step: Step) -> None:
+        recipe = self.gan.recipe
+        why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, recipe)
+        self.verdict = verdict(self.count, why, step.z, recipe)
+
+    def _pull(self, step: Step) -> None:
+        logits = step.fake_logits.detach().requires_grad_()
+        (pull,) = torch.autograd.grad(self.gan.loss(step.real_logits.detach(), logits)[1], logits)
+        self.pulls.append((len(pull), int((len(pull) * pull.abs() > 1e-6).sum())))
+        while sum(samples for samples, _ in self.pulls) - self.pulls[0][0] >= 1000:
+            self.pulls.popleft()
+
+    @property
+    def dead(self) -> bool:
+        """Finite but dead, as metrics.alive has it: of the last 1,000 generated samples at most 1 in 100 pulls at G."""
+        samples, pulling = (sum(part) for part in zip(*self.pulls)) if self.pulls else (0, 0)
+        return not self.verdict and samples >= 1000 and pulling <= samples / 100
+
+    def _foresee(self) -> None:
+        """The chance that a batch of these weights ends the run, if the last look is old or this batch did."""
+        kind, now = self.facts["hazard"], time.monotonic()
+        if kind is None or (not self.verdict and now - self.looked < LOOK[kind]):
+            return
+        self.looked = now
+        try:
+            chance = hazard(self.gan) if kind == "exact" else self._tail()
+        except ValueError:  # too few iterations for a tail
+            return
+        if np.isfinite(chance):
+            self.looks.append((self.count, chance))
+
+    def _tail(self) -> float:
+        recent = dict(zip(QUANTITIES, self.rows[max(self.made - 1001, 0) : self.made - 1].T))
+        sides = [(recent["fake_max"], HIGHEST), (-recent["fake_min"], -LOWEST), (-recent["real_min"], -LOWEST)]
+        if self.gan.recipe.smoothing or self.gan.recipe.flips:
+            sides.append((recent["real_max"], HIGHEST))
+        # a side that is far from its cliff has nothing to fit
+        near = [(values, cliff) for values, cliff in sides if len(values) < 200 or values.max() > cliff / 4]
+        return float(1 - np.prod([1 - tail_hazard(values, cliff, ahead=1) for values, cliff in near]))
+
+    # ---- pictures
+
+    @torch.no_grad()
+    def _picture(self, step: Step | None) -> dict:
+        """A Picture: the batch of `step` (None: there is none yet) and the atlas of the same weights."""
+        gan, latent = self.gan, self.gan.recipe.latent
+        at, end = gan.iteration, self.verdict if self.verdict and self.verdict["iteration"] == gan.iteration else None
+        z, fake_logits, real_logits = torch.zeros(0, gan.columns), torch.zeros(0), torch.zeros(0)
+        real = fake = torch.zeros(0, gan.data.dimension)
+        if step is not None:
+            z, real, fake_logits, real_logits = step.z, step.real, step.fake_logits.detach(), step.real_logits.detach()
+            fake = gan.averaged(z) if gan.recipe.ema else step.fake.detach()
+        order = torch.arange(len(z))
+        direction = torch.eye(1, gan.columns)[0]
+        if step is not None:
+            ends = [fake_logits.argmax(), fake_logits.argmin()]
+            if end and end["side"] == "fake":
+                ends.insert(0, torch.tensor(end["index"]))
+            order = torch.cat([torch.stack(ends), order[: SAMPLES - 3]]).unique() if len(z) > SAMPLES else order
+            far = z[ends[0], :latent]
+            if latent > 1:  # the atlas is a slice, through the sample that ended the run or that D finds the most real
+                direction = torch.cat([far / far.norm(), torch.zeros(gan.columns - latent)])
+        reals = max(REALS, 1 + (end["index"] if end and end["side"] == "real" else 0))
+        picture = {
+            "run": self.tag, "iteration": at, "atlasAt": at, "verdict": end, "z": z @ direction, "fakeLogits": fake_logits,
+            "realLogits": real_logits, "real": real[:reals], "fake": fake[order], **self._atlas(direction),
+        }  # fmt: skip
+        picture |= {"lengths": z[:, :latent].norm(dim=1)} if latent > 1 else {}
+        picture |= {"fakeIndex": order} if len(order) < len(z) else {}
+        return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in picture.items()}
+
+    def _atlas(self, direction: torch.Tensor) -> dict:
         gan = self.gan
-        if not self.rates or self.rates[-1] != lr:
-            self.rates.append(lr)
-            gan.lr = lr
-        with one_thread():
-            step = gan.forward()
-            if self.count == self.rows.shape[1]:  # twice the room
-                self.rows = np.concatenate([self.rows, np.empty_like(self.rows)], axis=1)
-            self.rows[:, self.count] = step.row
-            self.count, self.broken = self.count + 1, not step.finite
-            if self.broken:
-                self.fatal = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, gan.recipe)
-            if picture or self.broken:
-                # With a wider latent the atlas is a slice: along the draw that is drawn thick.
-                along = slice_through(step.z[self._thick(step), : gan.recipe.latent])
-                direction = torch.cat([along, step.z.new_zeros(step.z.shape[1] - len(along))])  # without G's own noise
-                drawn = gan.averaged(step.z) if gan.recipe.ema else step.fake
-                self.shown = step, gan.atlas(direction), step.z @ direction, drawn.detach().numpy()
-            gan.update(step, d, g)
+        along = torch.from_numpy(ATLAS_Z) * (self.facts["reach"] / 6)
+        image = gan.averaged(along[:, None] * direction)
+        if self.facts["kind"] != "plane":
+            return {"image": image, "curve": gan.judge(image)}
+        side = 1.5 * gan.data.full_scale
+        grid = torch.cartesian_prod(*2 * [torch.linspace(-side, side, 32)]).flip(1)  # rows from the lowest y
+        heat, box = gan.judge(grid), torch.tensor([-side, side, -side, side])
+        return {"image": torch.zeros(0), "curve": gan.judge(image), "heat": heat, "box": box, "cloud": gan.draw(256)}
 
-    def _thick(self, step) -> int:
-        """The generated sample that broke the run, else the one that D finds the most real."""
-        if self.fatal is not None and self.fatal.of == "generated" and self.fatal.sample is not None:
-            return self.fatal.sample
-        return int(step.fake_logits.argmax())
+    # ---- messages
 
-    def picture(self) -> Picture:
-        """The run as it stands."""
-        x = np.arange(1, self.count + 1)
-        curves = {name: zigzag(x, row, row) for name, row in zip(QUANTITIES, self.rows[:, : self.count])}
-        if self.shown is None:
-            samples = self.gan.data.samples[:12].numpy()
-            return Picture(0, curves, samples, samples[:0], self.gan.atlas())
-        step, atlas, z, fake = self.shown
-        return Picture(
-            self.count, curves, step.real.numpy(), fake, atlas, self._thick(step), z.numpy(), step.fake_logits.detach().numpy(),
-            step.real_logits.detach().numpy(), self.count if self.broken else None, self.fatal,
-            note(self.fatal, step.z, self.gan.recipe),
-        )  # fmt: skip
+    def about(self) -> dict:
+        """The Run message."""
+        gan, forked = self.gan, {} if self.parent is None else {"forkedAt": self.first}
+        return self.facts | forked | {
+            "type": "run", "run": self.tag, "settings": self.settings, "title": self.title, "dimension": gan.data.dimension,
+            "lr": self.rates[0][1], "unit": gan.data.unit, "real": gan.data.samples[:REALS].numpy(), "recorded": False,
+            "nanAt": None, "parent": self.parent,
+        }  # fmt: skip
+
+    def frame(self, running: bool, everything: bool) -> dict:
+        """A Frame: what is new since the last one, or everything."""
+        if everything:
+            self.sent = [0, 0]
+        rows, looks = self.rows[self.sent[0] : self.made].copy(), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
+        self.sent = [self.made, len(self.looks)]
+        state = "running" if running else "ended" if self.verdict else "paused" if self.made or self.parent else "ready"
+        still = state == "paused" and self.made > 0  # then there is time for a closer look
+        return self.shown | thinned(rows, self.count - len(rows)) | {
+            "type": "frame", "state": state, "hazardAt": looks[:, 0], "hazards": looks[:, 1],
+            "rates": self.rates, "rate": self.gan.optimiser_g.param_groups[0]["lr"],  # what a warm-up leaves of it
+            "dead": self.dead or (still and not alive(self.gan)), "rewind": None if running or not self.made else self.back,
+        }  # fmt: skip
+
+    # ---- going back
+
+    def _again(self, first: int, until: int, see: Callable[[Step], None] = lambda step: None) -> None:
+        """Do the iterations up to `until` once more; `see` is told of those from `first` on."""
+        count, state = self.newer if first > self.newer[0] else self.older
+        self.gan.load_state(state)
+        for at in range(count + 1, until + 1):
+            self._compute(self.log[at - 1 - self.older[0]], see if at >= first else lambda step: None)
+
+    @one_thread()
+    def moment(self, iteration: int) -> dict:
+        """One of the last iterations as it was, as a Picture."""
+        first, last = self.back
+        if not self.past:
+            self._again(first, last, lambda step: self.past.update({self.gan.iteration: self._picture(step)}))
+        return self.past[min(max(iteration, first), last)]
+
+    @one_thread()
+    def fork(self, tag: int, iteration: int, recipe: Recipe, settings: dict, title: str) -> Run:
+        """The weights before one of the last iterations once more, under another recipe, which ends this run.
+
+        Raises ValueError if that recipe has other networks.
+        """
+        if other := [name for name in NETWORKS if getattr(recipe, name) != getattr(self.gan.recipe, name)]:
+            raise ValueError(f"A fork keeps the networks and the data, and this fix changes {' and '.join(other)}.")
+        at = min(max(iteration, self.back[0]), self.count)
+        self._again(at, at - 1)
+        return Run(tag, recipe, settings, title, self)
 
 
-def slice_through(z: torch.Tensor) -> torch.Tensor:
-    """The unit vector (latent,) along which an atlas is cut: the first axis, or through the latent `z` if it is wider."""
-    return torch.ones(1) if len(z) == 1 else z / z.norm()
+def verdict(iteration: int, why, z: torch.Tensor, recipe: Recipe) -> dict:
+    """A Verdict from an Explanation and the latents (batch, columns) of its batch."""
+    found = {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": None, "index": None}
+    if why.sample is not None:
+        found |= {"side": {"generated": "fake"}.get(why.of, why.of), "index": why.sample}
+    if found["side"] == "fake":
+        found["rare"] = rarity(z[why.sample, : recipe.latent], recipe.prior)
+    return found | ({"term": why.term} if why.term else {})
 
 
-def note(fatal: Explanation | None, z: torch.Tensor, recipe: Recipe) -> str:
-    """The words beside the ring around the sample that broke a run; z (batch, latent) are the latents of its batch."""
-    if fatal is None or fatal.sample is None:
-        return ""
-    if fatal.of == "real":
-        return f"real sample {fatal.sample}\nlogit {fatal.logit:.1f}"
-    return rarity(z[fatal.sample, : recipe.latent], recipe.prior).replace(", ", "\n").removesuffix(" is as far out")
-
-
-def zigzag(x: np.ndarray, low: np.ndarray, high: np.ndarray, buckets: int = 200) -> tuple[np.ndarray, np.ndarray]:
-    """At most 2 x buckets points through the lowest and highest value of each bucket, so that no spike is lost."""
-    if len(x) <= 2 * buckets:
-        return np.repeat(x, 2), np.stack([low, high], axis=1).ravel()
-    # equal stretches of iterations, of which a thinned trace may leave some empty
-    edges = np.unique(np.searchsorted(x, np.linspace(x[0], x[-1], buckets + 1)))[:-1]
-    ends = np.append(edges[1:], len(x)) - 1
-    pairs = np.stack([np.minimum.reduceat(low, edges), np.maximum.reduceat(high, edges)], axis=1)
-    return np.repeat(x[ends], 2), pairs.ravel()
+def thinned(rows: np.ndarray, before: int, most: int = 2000) -> dict:
+    """Rows (iterations, 9) for a Frame, the first of iteration before + 1: as they are, or about `most` means with extremes."""
+    if len(rows) <= most:
+        return {"rows": rows}
+    edges = np.unique(np.linspace(0, len(rows) - 1, most).astype(int))  # the last row, maybe infinite, stands alone
+    ends = np.append(edges[1:], len(rows))
+    mean = np.add.reduceat(rows.astype(np.float64), edges) / (ends - edges)[:, None]
+    lows, highs = np.minimum.reduceat(rows, edges), np.maximum.reduceat(rows, edges)
+    return {"rows": mean, "at": before + ends, "lows": lows, "highs": highs}

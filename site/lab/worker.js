@@ -1,0 +1,202 @@
+// The page's engine in its Web Worker: what the view's commands do, and when the next iteration comes. Both sides speak
+// utils/lab/view/types.js.
+
+import { Recorded } from "./recorded.js";
+import { DIMENSION, LOSSES, REACH, Run, WIDTH } from "./run.js";
+
+const TITLES = ["naive loss", "loss from the logit", "BCELoss", "log(. + 1e-8)"];
+const FIELDS = [
+  { name: "loss", label: "Loss", kind: "choice", value: LOSSES[0], options: LOSSES },
+  { name: "batch", label: "Batch", kind: "whole", value: 64, min: 2, max: 1024 },
+  { name: "latent", label: "Latent", kind: "whole", value: 1, min: 1, max: 64, hint: "random numbers that G starts from" },
+  { name: "seed", label: "Seed", kind: "whole", value: 0, min: 0, max: 2 ** 32 - 1 },
+];
+const BUDGET = 22, SILENCE = 30_000; // milliseconds: of training between two frames, after which nobody seems to look
+const CAP = 400_000; // iterations that one Start makes
+
+/** @type {any} */ let page; // its first message: the engine's bytes, the start values, the recorded runs
+/** @type {any} */ let engine; // what engine.wasm exports
+/** @type {Float32Array} */ let pulses; // some real ones
+/** @type {Run} */ let run;
+/** @type {Recorded|null} */ let recorded = null; // the one on show
+/** @type {"ready"|"running"|"paused"|"ended"} */ let state = "ready";
+let tags = 0, pace = "normal", said = "", startedAt = 0; // startedAt: iterations made before the last Start
+let sent = 0, looksSent = 0, free = true, due = false; // rows and looks the view has; may a frame go? is one waiting?
+let heard = 0, speed = /** @type {number|null} */ (null), counted = [0, 0]; // when the view last spoke; iterations a second
+let pending = false; // is a tick on its way?
+const { port1, port2 } = new MessageChannel(); // a delay of zero: setTimeout would wait 4 ms
+port1.onmessage = tick;
+
+/** A new run of these settings. @param {import("./run.js").Settings} settings @param {number} lr */
+function begin(settings, lr) {
+  show(new Run(engine, ++tags, { ...settings }, lr));
+}
+
+/** A live run comes on show, as it stands. @param {Run} next */
+function show(next) {
+  if (next !== run) [state, said, speed] = ["ready", "", null];
+  [run, recorded, free, sent, looksSent] = [next, null, true, 0, 0];
+  const { settings, low, high } = run, { loss, batch, latent, seed } = settings, naive = loss === "naive";
+  postMessage({
+    type: "run", run: run.tag, lr: run.rates[0][1], settings, batch, latent, slice: latent > 1, recorded: false, nanAt: null,
+    title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}`,
+    kind: "series", dimension: DIMENSION, unit: "mV", real: pulses, scores: true, signed: false, reach: REACH, averaged: false,
+    low: naive ? low : null, high: naive ? high : null, hazard: !naive ? null : latent > 1 ? "sampled" : "exact",
+    parent: run.parent, forkedAt: run.parent === null ? undefined : run.first,
+  });
+  publish();
+}
+
+/** The newest picture and the rows until then; once the view has drawn the last frame. */
+function publish() {
+  due = !free;
+  if (due || recorded) return;
+  const { looks, rates } = run, fresh = looks.slice(looksSent);
+  postMessage({
+    ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates, rate: rates[rates.length - 1][1],
+    hazardAt: Float32Array.from(fresh, ([at]) => at), hazards: Float32Array.from(fresh, ([, chance]) => chance),
+    speed, dead: run.dead, rewind: state === "running" ? null : run.rewind, said,
+  });
+  [sent, looksSent, free] = [run.made, looks.length, false];
+}
+
+// ---- the clock
+
+/** Milliseconds until the next iteration. Normal speed starts slow, so that a short life can be seen. */
+const wait = () => (pace === "slow" ? 400 : pace === "normal" ? 400 * 0.85 ** (run.count - startedAt) : 0);
+
+/** @param {number} milliseconds */
+function tickIn(milliseconds) {
+  if (pending) return; // two chains of ticks would run at double speed
+  pending = true;
+  if (milliseconds > 0) setTimeout(tick, milliseconds);
+  else port2.postMessage(0);
+}
+
+function tick() {
+  pending = false;
+  if (state !== "running") return;
+  const now = performance.now(), slow = wait() > 4;
+  while (!slow && !run.verdict && performance.now() < now + BUDGET) run.advance(false);
+  if (now - counted[0] > 500) {
+    speed = (run.count - counted[1]) / (now - counted[0]) * 1000;
+    counted = [now, run.count];
+  }
+  if (run.count - startedAt >= CAP) return halt(`Paused after ${CAP.toLocaleString("en-US")} iterations; Start goes on.`);
+  if (now - heard > SILENCE) {
+    free = true; // that frame was lost: this one waits for nobody
+    return halt("Paused: for half a minute nobody looked.");
+  }
+  if (free && !run.verdict) run.advance(true);
+  if (run.verdict) state = "ended";
+  if (free || run.verdict) publish();
+  tickIn(slow ? wait() : 0);
+}
+
+/** Stop after one iteration more, which is shown. */
+function halt(words = "") {
+  if (state !== "running") return;
+  if (!run.verdict) run.advance(true);
+  state = run.verdict ? "ended" : "paused";
+  said = words;
+  publish();
+}
+
+/** The run that these settings mean: the live one, unless it has ended or is another. @param {any} choice */
+function meant({ settings, lr, speed: chosen }) {
+  const same = Object.entries(settings).every(([name, value]) => /** @type {any} */ (run.settings)[name] === value);
+  if (!same || state === "ended") begin(settings, lr);
+  else if (recorded) show(run);
+  pace = chosen;
+  said = "";
+  free = true; // whoever presses a button sees the page
+  setRate(lr);
+}
+/** @param {number} lr */
+function setRate(lr) {
+  run.lr = lr;
+  if (!run.made) run.rates.splice(-1, 1, [run.first, lr]);
+}
+
+/** Rate and settings that an address asks for, as #lr=3e-4&seed=4&loss=naive; what no run can have is said. @param {string} address */
+function readAddress(address) {
+  const given = new URLSearchParams(address.slice(1)), wrong = /** @type {string[]} */ ([]);
+  const read = (/** @type {string} */ name, /** @type {string|number} */ usual, /** @type {(text: string) => boolean} */ valid) => {
+    const text = given.get(name);
+    if (text === null || !valid(text)) {
+      if (text !== null) wrong.push(`${name}=${text.slice(0, 20)}`);
+      return usual;
+    }
+    return typeof usual === "number" ? Number(text) : text;
+  };
+  const lr = read("lr", 1e-3, text => Number(text) >= 1e-6 && Number(text) <= 1e-1);
+  const settings = Object.fromEntries(FIELDS.map(({ name, value, options, min = 0, max = 0 }) =>
+    [name, read(name, value, text => options?.includes(text) ?? (/^\d+$/.test(text) && Number(text) >= min && Number(text) <= max))]));
+  return { lr, settings, note: wrong.length ? `The address asks for ${wrong.join(" and ")}, which no run here can have.` : undefined };
+}
+
+// ---- what the commands do
+
+/** @type {Object<string, (command: any) => void>} */
+const COMMANDS = {
+  boot(message) {
+    page = { ...message, ...readAddress(message.address) };
+    engine = new WebAssembly.Instance(new WebAssembly.Module(page.wasm)).exports;
+    engine.setup(64, 1);
+    engine.start(0);
+    engine.draw();
+    pulses = new Float32Array(engine.memory.buffer, engine.samples.value, 64 * DIMENSION).slice();
+  },
+  hello() {
+    const { lr, settings, lives, note, records } = page, fields = FIELDS.map(field => ({ ...field, value: settings[field.name] }));
+    const list = Object.entries(records).map(([id, runs]) => ({ id, label: id, seeds: runs.length }));
+    postMessage({ type: "lab", engine: "WebAssembly in this page", lr, fields, fork: "loss", recorded: list, live: true, lives, note });
+    if (run) show(run);
+    else begin(settings, lr);
+  },
+  start(choice) {
+    meant(choice);
+    if (state === "running") return;
+    [state, startedAt, counted] = ["running", run.count, [performance.now(), run.count]];
+    tickIn(0);
+  },
+  one(choice) {
+    meant(choice);
+    if (state === "running") return;
+    run.advance(true, choice.only !== "g", choice.only !== "d");
+    state = run.verdict ? "ended" : "paused";
+    publish();
+  },
+  pause() { halt(); },
+  reset({ settings, lr, speed: chosen }) {
+    pace = chosen;
+    begin(settings, lr);
+  },
+  rate({ lr }) { setRate(lr); },
+  speed(command) { [pace, startedAt] = [command.speed, run.count]; },
+  ack() {
+    free = true;
+    if (due && state !== "running") publish();
+  },
+  scrub({ iteration }) {
+    if (state !== "running") postMessage({ ...(recorded ?? run).moment(iteration), type: "moment" });
+  },
+  fork({ iteration, settings, lr }) {
+    if (state !== "running" && run.made) show(run.fork(++tags, iteration, settings.loss, lr));
+  },
+  open({ id, seed }) {
+    halt();
+    recorded = new Recorded(engine, ++tags, page.records[id][seed], pulses);
+    postMessage(recorded.run);
+    postMessage(recorded.frame);
+  },
+  live() { show(run); },
+  outcome() {},
+  bye() { halt(); },
+};
+
+onmessage = ({ data }) => {
+  heard = performance.now();
+  const old = "run" in data && data.type !== "outcome" && data.run !== (recorded ?? run).tag;
+  if (!old) COMMANDS[data.type](data);
+};

@@ -1,0 +1,33 @@
+"""The lab's view: plain JavaScript modules, and bundle(), which makes one module of them for a notebook or a page.
+
+Uses nothing but the standard library, so that a page can be built without torch.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+# each uses only those before it
+MODULES = (
+    "wire", "text", "series", "dom", "plot", "words", "controls", "guess", "past", "panels", "figure", "view",
+)  # fmt: skip
+STYLE = (HERE / "style.css").read_text(encoding="utf-8")
+
+
+def join(*texts: str) -> str:
+    """JavaScript modules as one text, in this order: without their `import` lines from files and the word `export` (an
+    `export default` stays)."""
+    without_imports = re.sub(r'^import [^;]*? from "\.[^"]+";\n', "", "\n".join(texts), flags=re.M)
+    return re.sub(r"^export (?!default)", "", without_imports, flags=re.M)
+
+
+def bundle(*more: str) -> str:
+    """The view as the text of one ES module without imports: createView, attach and all they use, then the texts in `more`."""
+    return join(*((HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES), *more)
+
+
+def widget() -> str:
+    """The view as anywidget's `_esm`."""
+    return bundle((HERE / "widget.js").read_text(encoding="utf-8"))
