@@ -1,16 +1,28 @@
-"""`make bench`: what recording costs, and what the guard costs, each against a plain loop, A B A B in one process."""
+"""`make bench`: what recording and the guard cost, A B A B in one process, and what the tools name on the gallery of loops.
 
+With --gallery only the latter: guard, detect_anomaly, and a dispatch hook that raises at the first number that is not finite.
+"""
+
+import contextlib
+import io
+import re
+import sys
 import time
+import traceback
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 
 import numpy as np
 import torch
+from gallery import LOOPS
+from torch import nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 
-from utils.autopsy import guard
 from utils.losses import matlab
-from utils.training import GAN, Recipe, train
+from utils.nanguard import Collapse, guard
+from utils.training import GAN, Recipe, one_thread, train
 
 
 def plain(iterations: int) -> None:
@@ -33,14 +45,42 @@ def recording(iterations: int) -> None:
     train(Recipe(lr=1e-5), iterations, progress=False)
 
 
-def stepping(gan: GAN, batches: Iterator):
+def repeated(step: Callable, batches: Iterator, around=contextlib.nullcontext) -> Callable:
     """A function that runs so many iterations of one loop, and goes on with the same loop when it is called again."""
 
     def run(iterations: int) -> None:
-        for _ in zip(range(iterations), batches):
-            gan.step()
+        with around():
+            for _ in zip(range(iterations), batches):
+                step()
 
     return run
+
+
+def small_cnn() -> tuple[Callable, nn.Module, torch.optim.Optimizer]:
+    """(one iteration of a classifier of 14 x 14 images in batches of 32, its network, its optimiser)."""
+    torch.manual_seed(0)
+    first = [nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32)]
+    net = nn.Sequential(*first, nn.ReLU(), nn.Flatten(), nn.Linear(32 * 49, 128), nn.ReLU(), nn.Linear(128, 10))
+    opt, x, y = torch.optim.Adam(net.parameters()), torch.randn(32, 1, 14, 14), torch.randint(10, (32,))
+
+    def step() -> None:
+        opt.zero_grad()
+        nn.functional.cross_entropy(net(x), y).backward()
+        opt.step()
+
+    return step, net, opt
+
+
+class Hook(TorchDispatchMode):
+    """Raises at the first operation that makes a number that is not finite."""
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        result = function(*args, **kwargs or {})
+        for one in tree_leaves(result):
+            if isinstance(one, torch.Tensor) and one.is_floating_point() and not one.is_sparse:
+                if not bool(torch.isfinite(one).all()):
+                    raise ArithmeticError(function._schema.name.split("::")[-1])
+        return result
 
 
 def seconds(function, iterations: int) -> float:
@@ -57,17 +97,85 @@ def ratio(function, base, rounds: int = 15, iterations: int = 150) -> str:
     return f"{median:.3f} ({low:.3f} to {high:.3f})"
 
 
+def costs(name: str, make: Callable) -> None:
+    """Each tool's time over that of the bare loop; short turns, for a machine's pace changes within seconds."""
+    (alone, *_), (step, *parts) = make(), make()
+    base, held = repeated(alone, count()), repeated(step, iter(guard(count(), *parts)))
+    print(f"{name}: guard / plain: {ratio(held, base, 60, 24)} (bar: 1.10)")
+    for tool, around in (("detect_anomaly", torch.autograd.detect_anomaly), ("dispatch hook", Hook)):
+        print(f"{name}: {tool} / plain: {ratio(repeated(alone, count(), around), base, 10, 12)}")
+
+
+# ---------------------------------------------------------------- what each names
+
+
+def with_guard(loop) -> tuple[str, str]:
+    try:
+        loop(guard)
+    except Collapse as collapse:
+        return collapse.verdict.operation or "", collapse.verdict.line or ""
+    return "", ""
+
+
+def with_anomaly(loop) -> tuple[str, str]:
+    """The operation is that of the backward node in its message, the line the last one of ours in its warning."""
+    with warnings.catch_warnings(record=True) as told, torch.autograd.detect_anomaly():
+        warnings.simplefilter("always")
+        try:
+            loop(lambda iterable, *_: iterable)
+        except (Exception, SystemExit) as error:
+            node = re.search(r"'(\w+)Backward\d*'", str(error))
+            lines = re.findall(r'gallery.py", line \d+, in .*\n\s+(.*)', "".join(str(one.message) for one in told))
+            return (node.group(1).lower() if node else ""), (lines[-1] if lines else "")
+    return "", ""
+
+
+def with_hook(loop) -> tuple[str, str]:
+    try:
+        with Hook():
+            loop(lambda iterable, *_: iterable)
+    except ArithmeticError as error:
+        lines = [one.line for one in traceback.extract_tb(error.__traceback__) if one.filename.endswith("gallery.py")]
+        return str(error), lines[-1] if lines else ""
+    except (Exception, SystemExit):
+        pass
+    return "", ""
+
+
+def named(found: tuple[str, str], expected: dict) -> bool:
+    """Are operation and line right?"""
+
+    def options(value) -> set:
+        return value if isinstance(value, set) else {value}
+
+    operation = any(found[0].strip("_") == one.strip("_") for one in options(expected["operation"]))
+    return operation and any(one in found[1] for one in options(expected["line"]))
+
+
+def gallery() -> list[tuple[str, bool, bool, bool]]:
+    """(loop, named by guard, by detect_anomaly, by the hook) for each loop of the gallery with an operation and a line."""
+    rows = []
+    for name, (loop, expected) in LOOPS.items():
+        if "operation" in expected and "line" in expected and name != "in_thread":  # the hook and the mode stay in their thread
+            with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                rows.append((name, *(named(tool(loop), expected) for tool in (with_guard, with_anomaly, with_hook))))
+    return rows
+
+
+def show_gallery() -> None:
+    rows = gallery()
+    for name, *right in rows:
+        print(f"{name:45}", *("right" if one else "-    " for one in right))
+    totals = [sum(row[at] for row in rows) for at in (1, 2, 3)]
+    print(f"operation and line right, of {len(rows)}: guard {totals[0]}, detect_anomaly {totals[1]}, dispatch hook {totals[2]}")
+
+
 if __name__ == "__main__":
-    print(f"train() with recording / plain loop: {ratio(recording, plain)} (bar: 1.10)")
-    free, held = GAN(Recipe(loss="logits")), GAN(Recipe(loss="logits"))
-    alone = stepping(free, count())
-    guarded = stepping(held, iter(guard(count(), held.generator, held.discriminator, held.optimiser_g, held.optimiser_d)))
-    # Short turns: a machine that does other things too changes its pace within seconds.
-    print(f"guard() around the loop / plain loop: {ratio(guarded, alone, rounds=120, iterations=25)} (bar: 1.10)")
-
-    def anomaly(iterations: int) -> None:
-        with torch.autograd.detect_anomaly():
-            alone(iterations)
-
     warnings.simplefilter("ignore")  # detect_anomaly says that it is slow
-    print(f"detect_anomaly around the loop / plain loop: {ratio(anomaly, alone, rounds=30, iterations=25)}")
+    show_gallery()
+    if "--gallery" not in sys.argv:
+        with one_thread():
+            print(f"train() with recording / plain loop: {ratio(recording, plain)} (bar: 1.10)")
+            costs("GAN of this series", lambda: (gan.step, gan) if (gan := GAN(Recipe(loss="logits"))) else ())
+            costs("small CNN", small_cnn)

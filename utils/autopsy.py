@@ -16,7 +16,7 @@ from utils.losses import LOSSES
 from utils.nanguard import Collapse, FlightRecorder, Tracer, Verdict, guard
 from utils.recipe import Recipe, whole
 from utils.trace import Trace
-from utils.training import GAN
+from utils.training import GAN, one_thread
 
 __all__ = [
     "Collapse", "Explanation", "FlightRecorder", "Tracer", "Verdict", "autopsy", "cliffs", "counterfactual", "explain",
@@ -145,16 +145,17 @@ def autopsy(gan: GAN, iterations: int) -> Verdict | None:
     """
     _check(gan)
     whole("iterations", iterations, at_least=1)
-    watch = guard(range(iterations), gan, policy="stop")
-    for _ in watch:
-        gan.step()
-    verdict = watch.verdict
-    if verdict is None or verdict.phase != "forward":
-        return verdict
-    fatal = _fatal(gan)
-    if fatal.term is None or fatal.sample != verdict.sample:  # the replay saw another operation overflow, and it was there
-        return verdict
-    return replace(verdict, cause=f"NaN at iteration {verdict.iteration:,}: {fatal.words}")
+    with one_thread():
+        watch = guard(range(iterations), gan, policy="stop")
+        for _ in watch:
+            gan.step()
+        verdict = watch.verdict
+        if verdict is None or verdict.phase != "forward":
+            return verdict
+        fatal = _fatal(gan)
+    if fatal.term is None or verdict.operation != "log" or verdict.sample not in (None, fatal.sample):
+        return verdict  # the replay saw another operation overflow, and it was there
+    return replace(verdict, cause=f"NaN at iteration {verdict.iteration:,}: {fatal.words}", sample=fatal.sample)
 
 
 def _fatal(gan: GAN) -> Explanation:
@@ -196,7 +197,8 @@ def counterfactual(gan: GAN, losses: Iterable[str] = tuple(LOSSES)) -> dict[str,
     for name in losses:
         try:
             gan.loss = LOSSES[name]
-            answers[name] = _next(gan, recorder)
+            with one_thread():
+                answers[name] = _next(gan, recorder)
         finally:
             gan.loss = kept
             recorder.rewind()
