@@ -140,7 +140,7 @@ export class Plot {
       pen.moveTo(x, y);
       for (const turn of [out - 0.5, out + 0.5]) pen.lineTo(x - size * Math.cos(turn), y - size * Math.sin(turn));
       pen.fill();
-      this.text(words, x + size * 0.4, clamp(y, box.top + size * 0.5, box.bottom - size * 0.5), colour);
+      this.text(words, x - size * 0.4, clamp(y, box.top + size * 0.5, box.bottom - size * 0.5), colour, true);
     }
     return { x, y };
   }
@@ -163,11 +163,11 @@ export class Plot {
     this.text(label, axis === "y" ? box.left : at, axis === "y" ? at - size * 0.65 : box.top + size * 0.6, style.colour);
   }
 
-  /** Bold words with a halo of the paper's colour: right of a point, or left of it where there is no room. */
-  text(words, x, y, colour) {
+  /** Bold words with a halo of the paper's colour: right of a point (or `before` it), or else on the side that has room. */
+  text(words, x, y, colour, before = false) {
     const { pen, theme: { size, paper } } = this, font = `${size}px system-ui, sans-serif`;
     Object.assign(pen, { font: `600 ${font}`, textBaseline: "middle", strokeStyle: paper, fillStyle: colour, lineWidth: 4 });
-    const wide = pen.measureText(words).width + 5, left = x + wide > this.canvas.clientWidth && x > wide;
+    const wide = pen.measureText(words).width + 5, left = x > wide && (before || x + wide > this.canvas.clientWidth);
     pen.textAlign = left ? "right" : "left";
     pen.strokeText(words, x + (left ? -5 : 4), y);
     pen.fillText(words, x + (left ? -5 : 4), y);
