@@ -18,6 +18,7 @@ from torch import nn
 
 from utils.autopsy import Collapse, guard
 
+pd.options.display.max_colwidth = None  # the catalogue holds sentences
 warnings.filterwarnings("ignore", message="std")  # torch warns of the std of one number: that is one of our cases
 
 # %% tags=["setup"]
