@@ -54,6 +54,23 @@ def test_the_catalogue(name):
     assert "test_nanguard.py" in verdict.line
 
 
+@pytest.mark.parametrize(
+    "loss, advice",
+    [
+        (lambda w, i: (torch.log(1 - torch.sigmoid(40 * w))).sum(), "take the log of a sigmoid or softmax in one step"),
+        (lambda w, i: (torch.log(w - 1)).sum(), "the log of 0: bound what goes in"),
+        (lambda w, i: (torch.log(w - 3)).sum(), "log of a negative number"),
+        (lambda w, i: (torch.sqrt(w - 3)).sum(), "sqrt of a negative number"),
+        (lambda w, i: (torch.sqrt(w - 1)).sum(), "add a small number inside the root"),
+        (lambda w, i: ((w - 3e30) ** 2).sum(), "numbers grew too large"),
+        (lambda w, i: ((w * torch.ones(1)).std()).sum(), "no spread, or one sample alone"),
+    ],
+    ids=["log of a sigmoid", "log of 0", "log of -2", "root of -2", "root of 0", "square", "std of one"],
+)
+def test_the_advice_fits_what_went_in(loss, advice):
+    assert advice in verdict_on(loss, iterations=1).advice
+
+
 def test_adam_in_half_precision_divides_by_zero_in_the_optimiser():
     slope = [1e-4, 0.0, 0.0]
     verdict = verdict_on(lambda w, i: (w * slope[i]).sum(), dtype=torch.float16, optimiser=torch.optim.Adam, foreach=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import math
 from dataclasses import dataclass, field, fields
 
 
@@ -132,8 +133,10 @@ def extent(event, rows: list[int], count: int | None) -> str | None:
 
 ADVICE = (  # part of an operation's name: what to do, and the notebook that treats it
     (("softmax", "attention"), "a row of which all is masked has no softmax: leave it out, or unmask one entry", "Other NaNs"),
-    (("log",), "take the log of a sigmoid or softmax in one step: logsigmoid, log_softmax", "Fix the loss"),
-    (("sqrt", "norm", "std", "var"), "add a small number inside the root, or use torch.linalg.norm", "Other NaNs"),
+    (("log",), "the log of 0: bound what goes in from below", "Other NaNs"),
+    (("std", "var"), "no spread, or one sample alone: a small number inside the root, or drop_last=True", "Other NaNs"),
+    (("layer_norm", "batch_norm", "group_norm"), "numbers grew too large: bound them", "Stabilise the game"),
+    (("sqrt", "norm"), "add a small number inside the root, or use torch.linalg.norm", "Other NaNs"),
     (("div", "reciprocal"), "a divisor was 0 or too small: bound it from below", "Other NaNs"),
     (("exp", "pow", "mul", "square", "mm", "linear", "conv"), "numbers grew too large: bound them", "Stabilise the game"),
 )
@@ -141,13 +144,18 @@ ADVICE = (  # part of an operation's name: what to do, and the notebook that tre
 
 def advice(event, grew: bool) -> str:
     """What to do next, in one line."""
+    operation = event.operation.lower()
     if event.phase == "batch":
         return 'mend or leave out that sample in the data set; notebook "Other NaNs"'
     if event.phase == "outside":
         return "look at what the line reads: print torch.isfinite(...).all() of each of its inputs"
+    if math.isnan(event.result) and (event.value or 0) < 0 and any(one in operation for one in ("log", "sqrt", "pow")):
+        return f'{event.operation} of a negative number: find out where that came from; notebook "Other NaNs"'
     if grew:
         return 'lower the learning rate or bound the networks; notebook "Stabilise the game"'
+    if operation == "log" and any(one in step for step in event.steps for one in ("sigmoid(", "softmax(")):
+        return 'take the log of a sigmoid or softmax in one step: logsigmoid, log_softmax; notebook "Fix the loss"'
     for operations, words, notebook in ADVICE:
-        if any(one in event.operation.lower() for one in operations):
+        if any(one in operation for one in operations):
             return f'{words}; notebook "{notebook}"'
     return 'look at the line, and at what went in; notebook "Other NaNs" has a flowchart'
