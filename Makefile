@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 # Which Python this is: where it lives and what it can load. The same for a Python and for a virtual environment of it.
 WHICH := -c 'import sys, sysconfig; print(sys.base_prefix, sys.implementation.cache_tag, sysconfig.get_platform())'
 
-.PHONY: help setup venv lab app notebooks record test bench clean
+.PHONY: help setup venv lab app notebooks record test bench lab-page engine clean
 .NOTPARALLEL:  # setup looks for .installed after venv may have removed it
 
 help:

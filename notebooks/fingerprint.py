@@ -10,12 +10,14 @@ import ast
 import functools
 import hashlib
 import re
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = "utils"
 BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+_parsing = threading.Lock()  # Python 3.11 loses count of its depth where two threads parse at once (SystemError)
 
 
 def fingerprint(codes: Iterable[str], data: Iterable[str], torch: str) -> dict:
@@ -55,6 +57,11 @@ def pinned_torch() -> str:
     return re.search(r"^torch==([\w.]+)", (ROOT / "constraints.txt").read_text(), flags=re.M)[1]
 
 
+def _tree(text: str) -> ast.Module:
+    with _parsing:
+        return ast.parse(text)
+
+
 @functools.lru_cache(maxsize=1000)
 def bare(text: str, cell: bool = False) -> str:
     """Code without comments, docstrings and layout, written the same by every version of Python.
@@ -76,7 +83,7 @@ def bare(text: str, cell: bool = False) -> str:
         return f"{type(node).__name__}({','.join(filled)})"
 
     try:
-        return plain(ast.parse(text))
+        return plain(_tree(text))
     except SyntaxError:
         return text
 
@@ -97,7 +104,7 @@ def modules(codes: Iterable[str]) -> dict[str, str]:
 def _imported(text: str, package: str) -> list[str]:
     """The names that an import somewhere in a text may mean, modules or not; `package` is what a leading dot stands for."""
     try:
-        nodes = list(ast.walk(ast.parse(text)))
+        nodes = list(ast.walk(_tree(text)))
     except SyntaxError:
         return []
     names = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]

@@ -1,6 +1,9 @@
 """A fingerprint changes with what outputs depend on, and with nothing else; only what is out of date is built again."""
 
+import gc
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
@@ -81,6 +84,20 @@ def test_one_change_in_what_is_used_is_named(house, file, old, new, told):
     before = built()
     change(house / file, old, new)
     assert fingerprint.changes(before, CELLS) == [told]
+
+
+def test_two_threads_may_look_at_once(monkeypatch):
+    texts = [path.read_text() for path in (NOTEBOOKS.parent / "utils").glob("*.py")] * 3
+    yields = lambda *_: time.sleep(1e-6)  # noqa: E731, as what a collection calls back may: then the other thread runs
+    before = gc.get_threshold()
+    gc.callbacks.append(yields)
+    gc.set_threshold(50)
+    try:
+        with ThreadPoolExecutor(2) as two:
+            assert len(list(two.map(fingerprint.bare.__wrapped__, texts))) == len(texts)
+    finally:
+        gc.set_threshold(*before)
+        gc.callbacks.remove(yields)
 
 
 def test_what_is_not_used_does_not_count(house):

@@ -126,5 +126,5 @@ def test_setup_says_what_is_missing_in_one_sentence(tmp_path, python, sentence):
 
 def test_help_names_every_command(tmp_path):
     phony = re.search(r"^\.PHONY: (.+)", (ROOT / "Makefile").read_text(), flags=re.M)[1].split()
-    named = re.findall(r"^make ([a-z]+) ", Folder(tmp_path).make("help").stdout, flags=re.M)
+    named = re.findall(r"^make ([a-z-]+) ", Folder(tmp_path).make("help").stdout, flags=re.M)
     assert sorted(named) == sorted(set(phony) - {"help", "venv"})  # venv is a step of setup
