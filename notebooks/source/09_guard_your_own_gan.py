@@ -24,6 +24,7 @@ from utils.autopsy import Collapse, autopsy, cliffs, guard
 from utils.training import GAN, Recipe
 
 DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+torch.set_num_threads(1)  # small networks: one thread is the quickest, and by far where the machine is busy
 
 # %% [markdown]
 # ## Five minutes
