@@ -24,7 +24,7 @@ from utils.trace import provenance  # noqa: E402
 SOURCES = build.sources()
 BUILT = {path: (source, make) for source in SOURCES for make, path in build.products(source)}
 NAMES = [str(path.relative_to(NOTEBOOKS)) for path in BUILT]
-QUICK = {"00", "01", "03", "08"}  # each below a minute on two cores, and so are all solutions but 02's and 05's
+QUICK = {"00", "01", "03", "08"}  # a minute or less each; they use the run, the lab and the guard
 
 
 def cells(source, kind="code"):
