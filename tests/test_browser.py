@@ -303,7 +303,8 @@ def test_the_view_leaves_most_of_the_time_to_the_training(lab_page):
     text = f"iterations/s with the view: {view:.0f}, bare: {bare:.0f}, ratio {view / bare:.2f}; frames/s: {frames:.1f}"
     (ARTEFACTS / "speed.txt").write_text(text + "\n")
     print(text)
-    # far below what was measured, so that a busy machine does not fail; artefacts/speed.txt has the figures
+    # Measured so far on a busy machine only: 0.39 to 0.68, and 2.8 to 5.4 frames/s (artefacts/speed.txt has the figures). The
+    # lab should keep 0.92 and show 20: raise both limits once they were measured on a quiet one.
     assert view / bare > 0.2 and frames > 1
 
 
