@@ -1,4 +1,4 @@
-"""The widgets in JupyterLab, in a real browser: the lab of notebook 03 and the sliders and menus of notebook 06 are run,
+"""The widgets in JupyterLab, in a real browser: the lab of notebook 03 and the sliders and menus of notebook 07 are run,
 clicked and typed into as a reader does it.
 
 Screenshots and the measured times are left in artefacts/. Without a Chromium the test fails in CI (variable CI set) and is
@@ -52,14 +52,14 @@ def browser():
 def server(tmp_path_factory):
     """A JupyterLab of its own, with settings of its own; yields a function from a notebook's name to its address.
 
-    lab.ipynb is notebook 03 with two cells more, game.ipynb the cells of notebook 06 that its widgets need.
+    lab.ipynb is notebook 03 with two cells more, game.ipynb the cells of notebook 07 that its widgets need.
     """
     import nbformat
 
     home = tmp_path_factory.mktemp("jupyter")
     (home / "work").mkdir()
     lab, game = (
-        build.reader(NOTEBOOKS / "source" / f"{name}.py") for name in ("03_learning_rate_lab", "06_stabilise_the_game")
+        build.reader(NOTEBOOKS / "source" / f"{name}.py") for name in ("03_learning_rate_lab", "07_stabilise_the_game")
     )
     lab.cells += [nbformat.v4.new_code_cell(ANOTHER_CELL), nbformat.v4.new_code_cell(SECOND_LAB)]
     code = [cell for cell in game.cells if cell.cell_type == "code"]

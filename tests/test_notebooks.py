@@ -24,7 +24,7 @@ from utils.trace import provenance  # noqa: E402
 SOURCES = build.sources()
 BUILT = {path: (source, make) for source in SOURCES for make, path in build.products(source)}
 NAMES = [str(path.relative_to(NOTEBOOKS)) for path in BUILT]
-QUICK = {"00", "01", "03", "08"}  # a minute or less each; they use the run, the lab and the guard
+QUICK = {"00", "01", "03", "09"}  # a minute or less each; they use the run, the lab and the guard
 
 
 def cells(source, kind="code"):
@@ -148,13 +148,13 @@ def test_no_table_is_glued_together_from_strings(source):
     assert not glued, f"{source.stem} glues a table: {glued}"
 
 
-# ---- the explorer of 06
+# ---- the explorer of 07
 
 
 @pytest.fixture(scope="module")
 def explorer():
-    """What the cells of notebook 06 define that its explorer needs."""
-    source = next(source for source in SOURCES if source.stem.startswith("06"))
+    """What the cells of notebook 07 define that its explorer needs."""
+    source = next(source for source in SOURCES if source.stem.startswith("07"))
     needed = ("def answer", "group_menu", "def refresh")
     space = {}
     for cell in cells(source):

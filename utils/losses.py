@@ -188,7 +188,7 @@ def wgan_gp(discriminator, real, fake, random: torch.Generator, unit: float = 1.
     """mean (|gradient of D| - 1)^2 at random points between real and generated samples. Source: arXiv 1704.00028.
 
     safe: the norm by torch, whose derivative at 0 is 0. Otherwise sqrt(sum of squares), as many codes have it, whose
-    derivative at 0 is 0/0 = NaN: the exhibit of notebook 08.
+    derivative at 0 is 0/0 = NaN: the exhibit of notebook 09.
     """
     tensor("fake", fake, *tensor("real", real, None, None).shape)
     share = torch.rand(len(real), 1, generator=random)

@@ -35,7 +35,7 @@ FIXES = {
     "wider latent": {"latent": 16},
     "G's own noise": {"grain": True},
 }
-# What the series recommends for pulses, at 1e-3: found by trying. Notebook 06 says how, and what each part is worth.
+# What the series recommends for pulses, at 1e-3: found by trying. Notebook 07 says how, and what each part is worth.
 RECOMMENDED = {
     "loss": "relativistic", "penalty": "r1", "gamma": 0.3, "alternating": True, "normalise": True, "latent": 4,
     "layers": 3, "hidden_g": 64, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000, "grain": True,

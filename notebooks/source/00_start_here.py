@@ -93,13 +93,13 @@ picture
 # | 02 | [reproduce_the_nan](02_reproduce_the_nan.ipynb) | does it happen here too, and is it luck? |
 # | 03 | [learning_rate_lab](03_learning_rate_lab.ipynb) | what happens at the rate I choose? |
 # | 04 | [autopsy](04_autopsy.ipynb) | which term, which sample, which operation; was there a sign? |
-# | 05 | [fix_the_loss](05_fix_the_loss.ipynb) | which fix cures the NaN, which one only hides or delays it? |
-# | 06 | [stabilise_the_game](06_stabilise_the_game.ipynb) | the NaN is gone: which change makes the game itself better? |
-# | 07 | [benchmark](07_benchmark.ipynb) | how good is that beside the published tables? |
-# | 08 | [other_nans](08_other_nans.ipynb) | what else turns a network NaN? |
-# | 09 | [guard_your_own_gan](09_guard_your_own_gan.ipynb) | my own loop went NaN last night: why? |
+# | 06 | [fix_the_loss](06_fix_the_loss.ipynb) | which fix cures the NaN, which one only hides or delays it? |
+# | 07 | [stabilise_the_game](07_stabilise_the_game.ipynb) | the NaN is gone: which change makes the game itself better? |
+# | 08 | [benchmark](08_benchmark.ipynb) | how good is that beside the published tables? |
+# | 09 | [other_nans](09_other_nans.ipynb) | what else turns a network NaN? |
+# | 10 | [guard_your_own_gan](10_guard_your_own_gan.ipynb) | my own loop went NaN last night: why? |
 #
-# In a hurry, with a NaN of your own? Go to 09. Otherwise read them in order.
+# In a hurry, with a NaN of your own? Go to 10. Otherwise read them in order.
 #
 # ## Summary
 # - A GAN's losses turned NaN at three learning rates; a smaller rate only delayed it.

@@ -248,7 +248,7 @@ for batch in (16, 64, 256):
 
 # %% [markdown]
 # **Exercise 3** (5 minutes, medium). Change one word of the recipe, `loss="logits"`, and repeat 1e-3 with ten seeds and 500 iterations. What happens to
-# the NaN? What does the largest logit do? (Notebook 05 takes it from there.)
+# the NaN? What does the largest logit do? (Notebook 06 takes it from there.)
 
 # %% tags=["solution"]
 for trace in sweep(Recipe(lr=1e-3, loss="logits"), seeds=range(10), iterations=500):

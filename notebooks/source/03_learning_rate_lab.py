@@ -88,7 +88,7 @@ plots.losses_and_scores(stable)
 
 # %% [markdown]
 # The printed line says how the 1,000 iterations ended, and how large D's logits became. A loss that stays finite is not yet a good game: look at the
-# scores, and in the lab at the samples. Notebooks 05 and 06 go into it.
+# scores, and in the lab at the samples. Notebooks 06 and 07 go into it.
 
 # %% [markdown]
 # ## Summary

@@ -99,7 +99,7 @@ replayed.rename_axis(columns="loss")
 
 # %% [markdown]
 # The same batch, the same weights, the same mathematical function: computed from the logit it is an ordinary number, and the gradient pushes the loud sample
-# back with full strength, 1. Notebook 05 looks at this cure, and at remedies that look like it.
+# back with full strength, 1. Notebook 06 looks at this cure, and at remedies that look like it.
 #
 # ## The body: 1e-4
 #
@@ -138,7 +138,7 @@ pd.DataFrame(columns).transform({name: form.format for name, form in zip(columns
 
 # %% [markdown]
 # Live, the recorded seed with the shortest life, so that nobody has to wait (on another processor the same seed has another life). The loop is an ordinary
-# one; `guard` around it is the tool that notebook 09 puts around other people's loops.
+# one; `guard` around it is the tool that notebook 10 puts around other people's loops.
 
 # %%
 shortest = min(runs["1e-4"], key=lambda trace: trace.nan_at)

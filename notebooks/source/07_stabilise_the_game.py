@@ -1,12 +1,12 @@
 # %% [markdown]
-# # 06 Stabilise the game
+# # 07 Stabilise the game
 #
 # After this notebook you will be able to
 # - say what is still wrong with a GAN whose loss no longer turns NaN, in numbers: does each sample look real, and is the crowd of them right?
 # - explain with two parameters and a pencil why an unpenalised GAN circles, and how large a penalty has to be to stop it;
 # - read a matrix of measured fixes, and say what it shows about a combination of them and what it does not.
 #
-# **Time:** 1 to 3 minutes to run, 45 to read. **Prerequisites:** notebooks 02, 04 and 05.
+# **Time:** 1 to 3 minutes to run, 45 to read. **Prerequisites:** notebooks 02, 04 and 06.
 
 # %% tags=["setup"]
 import time
@@ -423,9 +423,9 @@ matrix("naive", "One change of the main recipe each", [1e-3])
 
 # %% [markdown]
 # One box is one run: **N** NaN, with the iteration; **D** dead; **P** poor and **G** good, with the distance of the crowd in floors (the paler, the further). The best are on top. "Plausible" is the
-# median of the finite runs. (Some were also run at smaller rates: notebook 05 judges those, and the explorer below has them, under "naive".)
+# median of the finite runs. (Some were also run at smaller rates: notebook 06 judges those, and the explorer below has them, under "naive".)
 #
-# Two things to look for. A fix without a single N may still have a D: that is the mask of notebook 05, a loud failure turned silent. And a run that
+# Two things to look for. A fix without a single N may still have a D: that is the mask of notebook 06, a loud failure turned silent. And a run that
 # survived is not yet good: compare the number in its box with the 3 we ask for. A survivor of 2,000 iterations has survived these, no more.
 #
 # Why do R1 and R2, which calmed the two-parameter game, not even delay this NaN? They punish the square of D's slope *per unit of what it reads*, here per millivolt. With the slope counted per full scale of 20 mV, the same

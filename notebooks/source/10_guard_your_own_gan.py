@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 09 Guard your own GAN
+# # 10 Guard your own GAN
 #
 # After this notebook you will be able to
 # - put the guard around a training loop that you did not write, and read its verdict, in five minutes;
@@ -214,7 +214,7 @@ print(f"skipped in each epoch of {len(loader)} iterations: {skipped}")
 # %% [markdown]
 # The weights stay finite, and the cause stays. Skipping is for the one bad batch in a million, and for a deadline. If an epoch skips
 # more than a few, read a verdict instead and change the line it names. Here that is the loss: give D no sigmoid and use
-# `binary_cross_entropy_with_logits` (notebook 05).
+# `binary_cross_entropy_with_logits` (notebook 06).
 #
 # ## Half precision
 #

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 08 Other NaNs
+# # 09 Other NaNs
 #
 # After this notebook you will be able to
 # - recognise nine ways in which training turns NaN, each in its smallest form;
@@ -258,7 +258,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 #  +- Are loss and gradients finite,         yes -> optimiser: epsilon and moments in half          (4)
 #  |   the weights not?                             precision
 #  +- Only in half precision?                yes -> head, loss and optimiser state in float32       (3, 4)
-#  +- Anything else, or no time?             put guard() around the loop and read the verdict       (notebook 09)
+#  +- Anything else, or no time?             put guard() around the loop and read the verdict       (notebook 10)
 # ```
 #
 # ## Summary

@@ -1,5 +1,5 @@
 # %% [markdown]
-# # 05 Fix the loss: cure, mask or delay?
+# # 06 Fix the loss: cure, mask or delay?
 #
 # After this notebook you will be able to
 # - say what nine GAN losses do with the batch that killed a run: their value, their gradient, the weights afterwards;
@@ -400,7 +400,7 @@ verdicts["verdict"] = [judge(fix) if fix != "no fix" else "-" for fix in fixes]
 verdicts.rename_axis(index=None, columns="fix")
 
 # %% [markdown]
-# Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate. The bound is that of the rate with the most clean runs: five runs exclude very little, and it is the arithmetic that carries those verdicts. And each fix was run with one strength: notebook 06 shows what R1 does with another.
+# Read the last two columns together. Where the loss is sound and no run broke, two independent witnesses agree. Where it says *not run*, no verdict covers that rate. The bound is that of the rate with the most clean runs: five runs exclude very little, and it is the arithmetic that carries those verdicts. And each fix was run with one strength: notebook 07 shows what R1 does with another.
 #
 # Three rows. Warm-up dies before its 1,000 iterations are over, while the rate is still on its way up: it is a smaller rate for a while, and the series has said what a smaller rate does. And averaging G's
 # weights never enters the game, so those runs are the naive ones, iteration by iteration. A third is a puzzle solved: a bounded latent is no help at 1e-3, where D takes nearly the whole batch for real (the G scores of notebook 04); at 1e-4, where notebook 04 found one rare latent to
@@ -415,7 +415,7 @@ for (fix, rate), mine in cells.items():
         print(f"{fix:18} {rate}:", ", ".join(f"{logit:.1f}" for logit in sorted(mine.fake_max)))
 
 # %% [markdown]
-# Of an unproven fix the distance left is all the protection there is. Would a longer run, another seed, another data set keep it? Such a fix may make a better game, and notebook 06 uses some of them, but beside a sound loss, not in its place.
+# Of an unproven fix the distance left is all the protection there is. Would a longer run, another seed, another data set keep it? Such a fix may make a better game, and notebook 07 uses some of them, but beside a sound loss, not in its place.
 #
 # Look also at the masks at the smaller rates. Where such a run is alive, samples have passed the cut, as its largest logit shows, and the game went on without them; notebook 04 found that at these rates they are single rare ones. It is the same cut that at 1e-3 takes the whole batch.
 # (What became of each is in the table; a run that is alive there is not cured: its D hears nothing of its loudest fakes.) And "cures the NaN"
@@ -468,7 +468,7 @@ picture
 # ## Cured of NaN is not a good game
 #
 # Is the NaN all that was wrong? The table also holds what the surviving runs draw: the share of generated pulses that pass for real ring-downs (plausible: amplitude, frequency, decay and
-# remaining noise as 99 of 100 real ones have), and their distance from real pulses, in units of the distance of two real samples from each other (noise floors). Notebook 06 introduces both; the first line below says from where on a run is called good.
+# remaining noise as 99 of 100 real ones have), and their distance from real pulses, in units of the distance of two real samples from each other (noise floors). Notebook 07 introduces both; the first line below says from where on a run is called good.
 
 # %%
 print(f"good: at least {PLAUSIBLE:.0%} plausible and at most {FLOORS:g} noise floors away")
@@ -489,7 +489,7 @@ pd.DataFrame(columns).reindex(quality.index)
 
 # %% [markdown]
 # The last column is the sobering one. (A G score stands where it is a probability. With the other losses D's output is another quantity: that of a relativistic D or of a WGAN critic may be shifted by any number without a change of the game.) Take the row of the logits loss at 1e-3: it cannot turn NaN, and its D still wins the game by a distance, with a G score far below one half. The NaN was the symptom that made somebody
-# look; raw units, a latent of one number and two networks that fight with unequal weapons are still there. Curing the arithmetic is the first step, since nothing can be judged before it. Making the game itself better is the subject of [notebook 06](06_stabilise_the_game.ipynb).
+# look; raw units, a latent of one number and two networks that fight with unequal weapons are still there. Curing the arithmetic is the first step, since nothing can be judged before it. Making the game itself better is the subject of [notebook 07](07_stabilise_the_game.ipynb).
 #
 # ## Summary
 # - The same function of the logit can be computed so that it breaks (log of a sigmoid), so that it falls silent (epsilon, clamp, `BCELoss`), or so that it always answers (logits: `BCEWithLogitsLoss`, softplus).

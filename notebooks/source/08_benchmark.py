@@ -1,12 +1,12 @@
 # %% [markdown]
-# # 07 Benchmark: beside the published tables
+# # 08 Benchmark: beside the published tables
 #
 # After this notebook you will be able to
 # - score a generator the way the literature does on toy data, and say what a perfect one would score;
 # - read a published benchmark table, and name the protocol behind each number before you compare;
 # - report your own numbers with trials, standard errors, cost and every deviation, and say what they do not show.
 #
-# **Time:** 1 to 2 minutes to run, 30 to read. **Prerequisites:** notebook 06.
+# **Time:** 1 to 2 minutes to run, 30 to read. **Prerequisites:** notebook 07.
 
 # %% tags=["setup"]
 import time
@@ -135,7 +135,7 @@ score_table(PUBLISHED)
 #
 # ## Our protocol, and how it deviates
 #
-# We take PacGAN's data and score, and the recommended game of notebook 06: relativistic loss, a penalty on D's slope, averaged weights (with a latent of two numbers, a wider G, a larger batch, a weaker penalty, and without G's own noise). The recipe is read from the recorded runs. Everything that is
+# We take PacGAN's data and score, and the recommended game of notebook 07: relativistic loss, a penalty on D's slope, averaged weights (with a latent of two numbers, a wider G, a larger batch, a weaker penalty, and without G's own noise). The recipe is read from the recorded runs. Everything that is
 # not the same is a **deviation** and has to be named:
 
 # %% tags=["setup"]
