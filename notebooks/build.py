@@ -2,12 +2,14 @@
 
 notebooks/source/NN_title.py (jupytext percent) becomes NN_title.ipynb, executed in a fresh kernel, and
 solutions/NN_title.ipynb with the solutions of its exercises. Tags of cells:
-  solution    only in solutions/, which hold the "Exercises" section and the cells tagged setup
+  stub        the cell that a student fills in: not in solutions/
+  solution    only in solutions/, folded there, which hold the "Exercises" section and the cells tagged setup
   setup       what the solutions need too: imports and settings
   hide-input  helpers of drawing and tables: JupyterLab shows their output, and their code behind a click
 
-A built notebook carries a fingerprint (fingerprint.py) of its code, the modules of utils it imports, the data files it
-opened and torch. It is executed again when one of these has changed; where only text or tags have, its outputs stay.
+A built notebook carries a fingerprint (fingerprint.py) of its code, the modules of utils it imports, the data files and
+checks of exercises it opened, and torch. It is executed again when one of these has changed; where only text or tags have,
+its outputs stay.
 """
 
 from __future__ import annotations
@@ -82,8 +84,10 @@ def solutions(source: Path) -> nbformat.NotebookNode | None:
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type == "markdown" and cell.source.startswith("## "):
             in_exercises = cell.source.startswith("## Exercises")
-        if in_exercises or number == 0 or "setup" in tags(cell):
+        if (in_exercises or number == 0 or "setup" in tags(cell)) and "stub" not in tags(cell):
             cells.append(cell)
+        if "solution" in tags(cell):
+            cell.metadata["jupyter"] = {"source_hidden": True}
     cells[0] = nbformat.v4.new_markdown_cell(cells[0].source.split("\n")[0] + ": solutions", id="cell-000")
     notebook.cells = cells
     return notebook
@@ -157,10 +161,12 @@ def execute(notebook: nbformat.NotebookNode, folder: Path = FOLDER) -> nbformat.
         client.execute()
         opened = {Path(folder, name).resolve() for name in log.read_text(encoding="utf-8").splitlines()}
     data = {pattern(path) for path in opened if DATA.resolve() in path.parents and path.is_file()}
+    data |= {f"teaching/checks/{path.name}" for path in opened if path.parent == (ROOT / "teaching/checks").resolve()}
     times = [seconds(cell) for cell in notebook.cells if cell.cell_type == "code"]
     print(f"  {sum(times):.0f} s, slowest cell {max(times):.0f} s", flush=True)
     built_from = before | {"data": fingerprint([], data, "")["data"]}
-    notebook.metadata = METADATA | {"built_from": built_from, "built_with": provenance()}
+    measured = {"built_from": built_from, "built_with": provenance(), "seconds": [round(time, 1) for time in times]}
+    notebook.metadata = METADATA | measured  # of each code cell in turn
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":
