@@ -15,9 +15,18 @@ from utils.recipe import Recipe, rate_text
 from utils.sweep import Experiment, check_jobs, record, tabulate
 
 FOLDER = Path(__file__).parent
+
+
+def experiment(group: str, fix: str, changes: dict, lr: float, seeds: int, cap: int, count: int | None = None) -> Experiment:
+    """A line of the plan; among the changes of the recipe may stand a remedy."""
+    changes = {"remedy": "none", "lr": lr} | changes
+    remedy = changes.pop("remedy")
+    return Experiment(group, fix, Recipe(**changes), seeds, cap, count, remedy)
+
+
 FIX_PLAN = [
-    Experiment(group, fix, Recipe(lr=lr, **changes), seeds, cap, count)
-    for group, fixes, rates, seeds, cap, count in TABLE
+    experiment(group, fix, changes, lr, *sizes)
+    for group, fixes, rates, *sizes in TABLE
     for fix, changes in fixes.items()
     for lr in rates
 ]

@@ -19,8 +19,8 @@ def test_the_fixes_and_the_recommended_recipe_are_those_of_the_plans():
 
 @pytest.mark.parametrize("group, changes", [(row[0], changes) for row in plans.TABLE for changes in row[1].values()])
 def test_a_plan_names_fields_of_a_recipe_and_keeps_its_own_rate_to_the_column(group, changes):
-    assert set(changes) <= {field.name for field in fields(Recipe)} - {"lr"}
-    assert Recipe(**changes)
+    assert set(changes) <= {field.name for field in fields(Recipe)} - {"lr"} | {"remedy"}
+    assert RECORD["experiment"](group, "fix", changes, 1e-3, 1, 1).remedy == changes.get("remedy", "none")
 
 
 def test_no_run_stands_in_the_table_twice():

@@ -31,7 +31,7 @@ PLAN = [
 ]
 
 
-def answer(recipe, iterations, seed=0, count=None):
+def answer(recipe, iterations, seed=0, count=None, remedy="none", checkpoint=None):
     """What metrics.measure might say, at once."""
     row = {"data": recipe.data, "lr": recipe.lr, "seed": seed, "iterations": iterations, "nan_at": None, "first_broken": None}
     row |= {"alive": True, "fake_max": 3.14159265 + seed, "cpu_ms": 2.0}
@@ -61,7 +61,7 @@ def test_an_experiment_is_as_many_lines_as_seeds():
     assert [line["seed"] for line in PLAN[0].lines()] == [0, 1] and PLAN[0].lines()[0]["recipe"] == ""
     assert PLAN[1].lines()[1] == {
         "group": "cured", "fix": "R1", "data": "pulses", "lr": ODD, "cap": 50,
-        "recipe": f"lr={ODD!r}; loss='logits'; penalty='r1'", "seed": 1,
+        "recipe": f"lr={ODD!r}; loss='logits'; penalty='r1'", "remedy": "none", "seed": 1,
     }  # fmt: skip
 
 
@@ -185,7 +185,7 @@ def test_a_run_that_fails_is_named_and_the_others_are_kept(tmp_path, monkeypatch
 
 
 def test_a_run_of_a_table_that_fails_is_named_and_the_others_are_kept(tmp_path, monkeypatch):
-    def failing(recipe, iterations, seed, count):
+    def failing(recipe, iterations, seed, *_):
         if seed == 0:
             raise RuntimeError("not enough memory: you tried to allocate 8 GB")
         return answer(recipe, iterations, seed)
@@ -238,7 +238,7 @@ from utils import sweep
 from utils.sweep import Experiment, tabulate, record
 from utils.recipe import Recipe
 
-def measure(recipe, iterations, seed, count):
+def measure(recipe, iterations, seed, count, remedy, checkpoint):
     with open(sys.argv[2], "a") as log:
         log.write(f"{recipe.lr} {seed}\\n")
     time.sleep(0.1)

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -49,6 +51,8 @@ class Step:
 class GAN:
     """The two networks, their optimisers and the one random generator a run draws from."""
 
+    goes_on = False  # after a loss that is not finite: only some remedies do
+
     @one_thread()
     def __init__(self, recipe: Recipe, seed: int = 0):
         self.recipe, self.seed, self.iteration = of_type("recipe", recipe, Recipe, "a Recipe"), whole("seed", seed), 0
@@ -60,11 +64,16 @@ class GAN:
         )
         unit = full_scale if recipe.normalise else 1.0
         self.discriminator = Discriminator(size, recipe.hidden_d, self.random, recipe.layers, unit, recipe.spectral)
+        self.equip()
+
+    def equip(self, optimiser: Callable | None = None) -> None:
+        """Give the networks, as they are, new optimisers, by default the recipe's Adam, and the running average."""
+        recipe = self.recipe
         self.weights_g, self.weights_d = tuple(self.generator.parameters()), tuple(self.discriminator.parameters())
         # fused: the same Adam in one pass over the weights, a tenth of the time of an iteration saved.
-        adam = {"betas": (recipe.beta1, recipe.beta2), "fused": True}
-        self.optimiser_g = torch.optim.Adam(self.weights_g, lr=recipe.lr, **adam)
-        self.optimiser_d = torch.optim.Adam(self.weights_d, lr=recipe.lr * recipe.d_rate, **adam)
+        optimiser = optimiser or partial(torch.optim.Adam, betas=(recipe.beta1, recipe.beta2), fused=True)
+        self.optimiser_g = optimiser(self.weights_g, lr=recipe.lr)
+        self.optimiser_d = optimiser(self.weights_d, lr=recipe.lr * recipe.d_rate)
         self._lr = recipe.lr
         # The running average of G's weights draws the samples, but never plays.
         self.averaged = copy.deepcopy(self.generator).requires_grad_(False) if recipe.ema else self.generator
@@ -211,7 +220,7 @@ class GAN:
             direction = torch.eye(1, self.columns)[0]
         tensor("direction", direction, self.columns)
         samples, logits = self.sample(torch.from_numpy(ATLAS_Z)[:, None] * direction)
-        return samples.numpy(), logits.numpy()
+        return samples.numpy(), logits.float().numpy()
 
     def guarded(self) -> tuple[list, tuple[str, ...]]:
         """What an iteration changes, for nanguard: networks, optimisers and generator; and the attributes that count."""

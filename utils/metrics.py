@@ -1,6 +1,6 @@
-"""How good a GAN's samples are, and whether the GAN still learns: quality(), alive(), outcome(), measure().
+"""How good a GAN's samples are, and whether the GAN still learns: quality(), alive(), measure().
 
-Uses numpy, pandas, torch, and of utils checks, data, recipe, trace and training.
+Uses numpy, torch, and of utils checks, data, hazard, recipe, remedies, trace, training and verdicts.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ import time
 from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
 import torch
 
 from utils import data
 from utils.checks import number, shown, tensor, whole
+from utils.hazard import cliffs
 from utils.recipe import Recipe
+from utils.remedies import remedied
 from utils.trace import Trace
 from utils.training import GAN, one_thread, train
+from utils.verdicts import ending, finite_losses, outcome
 
 COUNT = 2000  # samples that a pulse metric looks at
 MOST = 100_000  # samples that a metric looks at, at most
-PLAUSIBLE, FLOORS = 0.90, 3.0  # pulses are good from this share, and up to this many noise floors, on
-HIGH_QUALITY = 0.95  # ring and grid are good with all modes and this share
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,48 +184,34 @@ def alive(gan: GAN, least: float = 1e-6, share: float = 0.01) -> bool:
         return False
     twin = copy.copy(gan)  # losses as training would compute them, while `gan` stays as it is
     twin.random = torch.Generator().manual_seed(0)
-    twin.discriminator = copy.deepcopy(gan.discriminator)  # spectral norm keeps an estimate that each forward pass refines
+    # spectral norm and batch norm keep an estimate that each forward pass refines
+    twin.generator, twin.discriminator = copy.deepcopy((gan.generator, gan.discriminator))
     return sum(twin.forward().finite for _ in range(20)) > 10 and float((signal(gan) > least).mean()) > share
 
 
-def outcome(row: dict | pd.Series) -> str:
-    """ "NaN", "dead", "poor" or "good": what became of a run, a row of measure() or of a table."""
-    if not isinstance(row, (dict, pd.Series)):
-        raise TypeError(f"row must be a row of measure() or of a table, not {shown(row)}")
-    if missing := [name for name in ("data", "nan_at", "alive") if name not in row]:
-        raise ValueError(f"a row of a run has data, nan_at and alive; this one lacks {', '.join(missing)}")
-    if not pd.isna(row["nan_at"]):
-        return "NaN"
-    if pd.isna(row["alive"]) or not row["alive"]:
-        return "dead"
-    # A quality of NaN, that of samples which are NaN, is no good one.
-    names = ("plausible", "floors", "modes", "high_quality")
-    measured = {name: math.nan if pd.isna(row.get(name)) else row[name] for name in names}
-    if row["data"] == "pulses":
-        return "good" if measured["plausible"] >= PLAUSIBLE and measured["floors"] <= FLOORS else "poor"
-    if (centres := data.load(row["data"]).centres) is not None:
-        return "good" if measured["modes"] == len(centres) and measured["high_quality"] >= HIGH_QUALITY else "poor"
-    return "good"
-
-
 @one_thread()
-def measure(recipe: Recipe, iterations: int, seed: int = 0, count: int | None = None) -> tuple[dict, Trace]:
+def measure(
+    recipe: Recipe, iterations: int, seed: int = 0, count: int | None = None, remedy: str = "none", checkpoint=None
+) -> tuple[dict, Trace]:
     """Train, and say what became of it: (row, trace), the row as a table wants it, its means over the last 1,000 iterations,
-    fake_max the largest generated logit, cpu_ms an iteration's, and what quality() says of `count` samples.
+    fake_max the largest generated logit, broken the losses that were not finite, cpu_ms an iteration's, what ending() says
+    of the last batch and quality() of `count` samples. nan_at is the loss that ended the run, if one did.
     """
     if count is not None:
         whole("count", count, 1, MOST)
-    gan, start = GAN(recipe, seed), time.thread_time()
-    trace = train(gan, iterations, progress=False)
-    if trace.nan_at is None and trace.iterations < iterations:
+    gan, start = remedied(GAN(recipe, seed), remedy), time.thread_time()
+    trace = train(gan, iterations, progress=False, checkpoint=checkpoint)
+    finite = finite_losses(trace)
+    ended = not finite[-1] and not gan.goes_on
+    if not ended and trace.iterations < iterations:
         raise KeyboardInterrupt  # which ended train() early without a word; a run cut short is no measurement
     cpu_ms = 1000 * (time.thread_time() - start) / trace.iterations
     row = {
         "data": recipe.data, "lr": recipe.lr, "seed": seed, "iterations": trace.iterations,
-        "nan_at": trace.nan_at, "first_broken": trace.first_broken, "alive": trace.nan_at is None and alive(gan),
+        "nan_at": trace.iterations if ended else None, "first_broken": trace.first_broken if ended else None,
+        "alive": not ended and alive(gan), "broken": int((~finite).sum()),
         "fake_max": float(np.max(trace.fake_max)), "score_g": float(trace.score_g[-1000:].mean()),
         "score_d": float(trace.score_d[-1000:].mean()), "cpu_ms": cpu_ms,
     }  # fmt: skip
-    if trace.nan_at is None:
-        row |= quality(gan, count)
+    row |= ending(trace, cliffs(gan.data.samples.dtype)) if ended else quality(gan, count)
     return row | {"outcome": outcome(row)}, trace

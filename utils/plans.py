@@ -35,6 +35,35 @@ FIXES = {
     "wider latent": {"latent": 16},
     "G's own noise": {"grain": True},
 }
+# What people try as well, on the naive recipe: changes of it, and a remedy, one of utils.remedies, that no reader sets himself.
+TRIED = {
+    "gradients through nan_to_num": {"remedy": "gradients through nan_to_num"},
+    "steps skipped": {"remedy": "steps skipped"},
+    "restarts": {"remedy": "restarts"},
+    "float64": {"remedy": "float64"},
+    "logits cut": {"remedy": "logits cut"},
+    "logits bent": {"remedy": "logits bent"},
+    "gradient values cut": {"remedy": "gradient values cut"},
+    "WGAN clipped": {"loss": "wgan", "remedy": "D's weights cut"},
+    "eps = 1e-3": {"remedy": "eps = 1e-3"},
+    "eps = 1e-4": {"remedy": "eps = 1e-4"},
+    "AMSGrad": {"remedy": "AMSGrad"},
+    "AdamW": {"remedy": "AdamW"},
+    "RMSprop": {"remedy": "RMSprop"},
+    "SGD": {"remedy": "SGD"},
+    "SGD with momentum": {"remedy": "SGD with momentum"},
+    "beta2 = 0.9": {"beta2": 0.9},
+    "5 D : 1 G": {"remedy": "5 D : 1 G"},
+    "1 D : 5 G": {"remedy": "1 D : 5 G"},
+    "BatchNorm in G": {"remedy": "BatchNorm in G"},
+    "BatchNorm in D": {"remedy": "BatchNorm in D"},
+    "dropout in D": {"remedy": "dropout in D"},
+    "small weights": {"remedy": "small weights"},
+    "narrower D": {"hidden_d": 64},
+    "batch of 16": {"batch": 16},
+    "batch of 256": {"batch": 256},
+    "batch of 512": {"batch": 512},
+}
 # What the series recommends for pulses, at 1e-3: found by trying. Notebook 07 says how, and what each part is worth.
 RECOMMENDED = {
     "loss": "relativistic", "penalty": "r1", "gamma": 0.3, "alternating": True, "normalise": True, "latent": 4,
@@ -63,11 +92,20 @@ DRAFT = {"data": "grid", "layers": 2, "hidden_g": 256, "hidden_d": 256, "latent"
 OURS = {name: POINTS[name] for name in ("loss", "penalty", "gamma", "alternating", "normalise", "ema")}
 OURS_ON_DRAFT = {**DRAFT, **OURS, "anneal": 20_000}
 
+# Is it only the small GAN? The latent of MATLAB's example, and its kind of networks on the 8 x 8 digits.
+LARGER = {
+    "latent of 100": {"latent": 100},
+    "latent of 100, digits": {"latent": 100, "data": "digits"},
+    "convolutional, digits": {"latent": 100, "data": "digits", "remedy": "convolutional"},
+}
+RAISED = {name: {"remedy": name} for name in ("1e-3 after 300", "1e-3 after 3000")}  # the rate, in flight
+
 # data/<data>_lr<rate>/: data, learning rate, seeds (0, 1, 2 ...), cap in iterations; the longest first.
 RECORDINGS = (
     ("pulses", 1e-5, 8, 400_000),
     ("digits", 1e-5, 2, 400_000),
     ("pulses", 1e-4, 24, 60_000),
+    ("pulses", 3e-4, 20, 60_000),
     ("digits", 1e-4, 8, 60_000),
     ("pulses", 1e-3, 100, 200),
     ("digits", 1e-3, 40, 200),
@@ -75,7 +113,8 @@ RECORDINGS = (
 WITH_HAZARD = ("pulses", 1e-4)  # whose recordings also hold the chance of the collapse, every fourth iteration
 
 # data/fixes.csv: group, {fix: its changes}, learning rates, seeds (0, 1, 2 ...), cap in iterations, samples scored (None:
-# as many as metrics.quality says). Every fix at every rate of its row; what became of each run is one line there.
+# as many as metrics.quality says). "remedy" among the changes names one of utils.remedies. Every fix at every rate of its
+# row; what became of each run is one line there.
 TABLE = (
     ("recommended", {"recommended": RECOMMENDED}, (1e-3, 1e-4, 1e-5), 10, 20_000, None),
     ("bar", {"logits loss": FIXES["logits loss"]}, (1e-3, 1e-4), 20, 20_000, None),
@@ -99,5 +138,9 @@ TABLE = (
         },
         (2e-4,), 3, 20_000, 10_000,
     ),
+    ("raised", RAISED, (3e-4, 1e-4), 10, 60_000, None),
+    ("larger", LARGER, (1e-3,), 20, 2_000, None),
+    ("larger", LARGER, (1e-4,), 5, 60_000, None),
+    ("tried", TRIED, (1e-3,), 5, 2_000, None),
     ("without", {f"without {part}": {**RECOMMENDED, **change} for part, change in WITHOUT.items()}, (1e-3,), 5, 20_000, None),
 )  # fmt: skip

@@ -64,8 +64,8 @@ class Recorder:
         if self.count == len(self.rows):  # twice the room
             self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
         self.rows[self.count] = step.row
-        self.count, self.broken = self.count + 1, not step.finite
-        self.last = {name: getattr(step, name).detach() for name in BATCH}
+        self.count, self.broken = self.count + 1, not (step.finite or self.gan.goes_on)
+        self.last = {name: getattr(step, name).detach().float() for name in BATCH}
         if self.broken or self.gan.iteration in self.atlas_at:
             self._keep_atlas()
 
@@ -138,7 +138,8 @@ class Recorder:
         self.gan.load_state(saved["gan"])
         self.count = self.kept = count
         self.rows = np.concatenate([saved["rows"].numpy(), np.empty_like(self.rows)])
-        self.broken = count > 0 and not all(math.isfinite(loss) for loss in self.rows[count - 1, :2])
+        finite = count == 0 or all(math.isfinite(loss) for loss in self.rows[count - 1, :2])
+        self.broken = not (finite or self.gan.goes_on)
         self.looks, self.last = saved["looks"], saved["last"]
         self.atlases = [(iteration, image.numpy(), logit.numpy()) for iteration, image, logit in saved["atlases"]]
 

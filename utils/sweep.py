@@ -1,7 +1,7 @@
 """Many runs side by side: one run a process, on this machine (joblib) or, by configuration, on a cluster (Dask).
 
-Uses training, metrics, tables and pool. README shows the call on a Dask cluster: its workers need this package, and for record
-and tabulate a folder that they all see.
+Uses training, remedies, metrics, tables and pool. README shows the call on a Dask cluster: its workers need this package, and
+for record and tabulate a folder that they all see.
 """
 
 from __future__ import annotations
@@ -18,14 +18,16 @@ from pathlib import Path
 import pandas as pd
 from filelock import FileLock
 
-from utils.checks import file_path, function, shown, whole
+from utils.checks import file_path, function, one_of, shown, whole
 from utils.machine import provenance
 from utils.metrics import measure
 from utils.pool import Run, RunsFailed, finish, lock_of
 from utils.recipe import Recipe
+from utils.remedies import REMEDIES, remedied
 from utils.tables import DATA, KEY, KINDS, changes_text, published, recipe_of, table, typed_rows, write
 from utils.trace import Trace
 from utils.training import GAN, train
+from utils.verdicts import finite_losses
 
 __all__ = ["DATA", "Experiment", "RunsFailed", "published", "recipe_of", "record", "recorded", "sweep", "table", "tabulate"]
 
@@ -52,13 +54,15 @@ def record(
     *,
     atlas_at: dict[int, Iterable[int]] | None = None,
     watch: dict[str, Callable[[GAN], float]] | None = None,
+    remedy: str = "none",
     jobs: int = -1,
     progress: bool = True,
 ) -> list[Path]:
     """Like sweep, but each run is thinned and saved to folder/seedNNN.npz when it ends; a file that is there is not remade.
 
-    atlas_at gives, for a seed, the iterations whose atlas of G is kept; `watch` is passed on to `train`. An interrupted
-    run leaves a checkpoint beside its file and goes on from it the next time. Several processes may fill one folder.
+    atlas_at gives, for a seed, the iterations whose atlas of G is kept; `watch` is passed on to `train`, and `remedy`
+    names one of utils.remedies. An interrupted run leaves a checkpoint beside its file and goes on from it the next time.
+    Several processes may fill one folder.
     Raises ValueError for a file that is damaged or holds another run than asked for, and what sweep raises.
     """
     (recipe,), seeds, jobs = _all_of("recipe", [recipe], Recipe), _seeds(seeds), check_jobs(jobs)
@@ -66,13 +70,13 @@ def record(
     for name, value, kind in (("atlas_at", atlas_at, "{seed: iterations}"), ("watch", watch, "{name: function}")):
         if not isinstance(value, dict | None):
             raise TypeError(f"{name} must be {kind}, not {shown(value)}")
-    looks = _looks(atlas_at or {}, seeds)
+    looks, remedy = _looks(atlas_at or {}, seeds), one_of("remedy", remedy, REMEDIES)
     watch = {name: function(f"watch[{name!r}]", value) for name, value in (watch or {}).items()}
     folder = _folder(folder)
     runs = []
     for seed in seeds:
         path = folder / f"seed{seed:03d}.npz"
-        runs.append(Run(recipe, seed, _record, (path, recipe, iterations, seed, looks.get(seed, ()), watch), path))
+        runs.append(Run(recipe, seed, _record, (path, recipe, iterations, seed, looks.get(seed, ()), watch, remedy), path))
     finish([run for run in runs if not _is_recorded(*run.arguments)], jobs, progress)
     return [run.claim for run in runs]
 
@@ -91,7 +95,7 @@ def recorded(folder: Path | str) -> list[Trace]:
 @dataclass(frozen=True)
 class Experiment:
     """Runs of one recipe that stand in a table under the words `group` and `fix`: so many seeds, 0, 1, 2 ..., each to its NaN
-    or for `iterations`, scored on `count` samples (None: as many as metrics.quality takes).
+    or for `iterations`, scored on `count` samples (None: as many as metrics.quality takes); remedy is one of utils.remedies.
     """
 
     group: str
@@ -100,12 +104,13 @@ class Experiment:
     seeds: int
     iterations: int
     count: int | None = None
+    remedy: str = "none"
 
     def __post_init__(self):
         for name in ("group", "fix"):
             if not isinstance(value := getattr(self, name), str) or not re.fullmatch(KINDS["name"][0], value):
                 raise ValueError(f"{name} must be a name on one line, not {shown(value)}")
-        _all_of("recipe", [self.recipe], Recipe)
+        _all_of("recipe", [self.recipe], Recipe), one_of("remedy", self.remedy, REMEDIES)
         for name in ("seeds", "iterations", "count"):
             if name != "count" or self.count is not None:
                 object.__setattr__(self, name, whole(name, getattr(self, name), at_least=1))
@@ -113,7 +118,8 @@ class Experiment:
     def lines(self) -> list[dict]:
         """What identifies each of the runs in the table."""
         about = {"group": self.group, "fix": self.fix, "data": self.recipe.data, "lr": self.recipe.lr, "cap": self.iterations}
-        return [about | {"recipe": changes_text(self.recipe), "seed": seed} for seed in range(self.seeds)]
+        about |= {"recipe": changes_text(self.recipe), "remedy": self.remedy}
+        return [about | {"seed": seed} for seed in range(self.seeds)]
 
 
 _key = itemgetter(*KEY)
@@ -136,7 +142,7 @@ def tabulate(path: Path | str, experiments: Iterable[Experiment], *, jobs: int =
     for key, (line, one) in plan.items():
         if key not in made:
             claim = path.with_name(f"{path.name}.{hashlib.sha256(repr(key).encode()).hexdigest()[:12]}")
-            runs.append(Run(one.recipe, line["seed"], _add_line, (path, line, one), claim))
+            runs.append(Run(one.recipe, line["seed"], _add_line, (path, line, one, Path(f"{claim}.unfinished")), claim))
     finish(runs, jobs, progress)
     return table(path) if path.is_file() else typed_rows([])
 
@@ -145,34 +151,36 @@ def _keys(path: Path) -> set[tuple]:
     return set(table(path)[list(KEY)].itertuples(index=False, name=None)) if path.is_file() else set()
 
 
-def _add_line(path: Path, line: dict, one: Experiment) -> None:
+def _add_line(path: Path, line: dict, one: Experiment, checkpoint: Path) -> None:
     if _key(line) in _keys(path):
         return  # another process made it in the meantime
-    row, _ = measure(one.recipe, one.iterations, line["seed"], one.count)
+    row, _ = measure(one.recipe, one.iterations, line["seed"], one.count, one.remedy, checkpoint)
     row = typed_rows([line | row | provenance()])
     with FileLock(lock_of(path), timeout=600):  # read again and merge: others have written in the meantime
         write(path, pd.concat([table(path), row]).drop_duplicates(list(KEY)) if path.is_file() else row)
+    checkpoint.unlink(missing_ok=True)
 
 
-def _trained(recipe: Recipe, iterations: int, seed: int, **options) -> Trace:
+def _trained(recipe: Recipe, iterations: int, seed: int, remedy: str = "none", **options) -> Trace:
     """train, but a run that Ctrl-C cut short is no result."""
-    trace = train(recipe, iterations, seed, progress=False, **options)
-    if trace.nan_at is None and trace.iterations < iterations:
+    gan = remedied(GAN(recipe, seed), remedy)
+    trace = train(gan, iterations, seed, progress=False, **options)
+    if trace.iterations < iterations and (finite_losses(trace)[-1] or gan.goes_on):
         raise KeyboardInterrupt
     return trace
 
 
-def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at: tuple[int, ...], watch: dict) -> None:
-    if _is_recorded(path, recipe, iterations, seed, atlas_at, watch):
+def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at, watch: dict, remedy: str) -> None:
+    if _is_recorded(path, recipe, iterations, seed, atlas_at, watch, remedy):
         return  # another process made it in the meantime
     checkpoint = path.with_suffix(".unfinished")
-    trace = _trained(recipe, iterations, seed, checkpoint=checkpoint, atlas_at=atlas_at, watch=watch)
-    trace.provenance["cap"] = str(iterations)
+    trace = _trained(recipe, iterations, seed, remedy, checkpoint=checkpoint, atlas_at=atlas_at, watch=watch)
+    trace.provenance |= {"cap": str(iterations), "remedy": remedy}
     trace.thin().save(path)
     checkpoint.unlink(missing_ok=True)
 
 
-def _is_recorded(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at: tuple[int, ...], watch: dict) -> bool:
+def _is_recorded(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at, watch: dict, remedy: str) -> bool:
     """Is there a file at `path`? ValueError unless it holds that run, and all of it."""
     if not path.exists():
         return False
@@ -182,7 +190,8 @@ def _is_recorded(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_a
         ("recipe", trace.recipe, recipe),
         ("seed", trace.seed, seed),
         ("cap", trace.provenance.get("cap"), str(iterations)),
-        ("iterations", trace.iterations, trace.nan_at or iterations),
+        ("remedy", trace.provenance.get("remedy", "none"), remedy),
+        ("iterations", trace.iterations, iterations if finite_losses(trace)[-1] else trace.iterations),
         ("watched", sorted(set(trace.watched) - {"iteration"}), sorted(watch)),
         ("atlas", sorted(looks | {at for at in atlas_at if at <= trace.iterations}), sorted(looks)),
     ):

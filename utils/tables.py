@@ -16,7 +16,7 @@ from utils.machine import replacing
 from utils.recipe import Recipe
 
 DATA = Path(__file__).parent.parent / "data"
-KEY = ("group", "fix", "data", "lr", "cap", "recipe", "seed")  # what identifies a run, and its line
+KEY = ("group", "fix", "data", "lr", "cap", "recipe", "remedy", "seed")  # what identifies a run, and its line
 
 TEXT = pd.Series([""]).dtype  # what pandas holds texts in: str, or object before pandas 3
 NUMBER, WHOLE, MEASURED = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?", r"0|[1-9][0-9]{0,17}", "number or empty"
@@ -36,8 +36,10 @@ KINDS = {  # {kind of cell: (all that may stand in it, that in words, its dtype)
     MEASURED: (rf"{NUMBER}|-?inf|nan|", "a number such as 0.25, or empty", "float64"),
 }
 RUNS = {  # {column: kind}; whatever else stands in a table was measured
-    "group": "name", "fix": "name", "data": "name", "lr": "number", "cap": "count", "recipe": "changes", "seed": "count",
-    "iterations": "count", "nan_at": "count or empty", "first_broken": "side", "alive": "truth",
+    "group": "name", "fix": "name", "data": "name", "lr": "number", "cap": "count", "recipe": "changes",
+    "remedy": "name", "seed": "count",
+    "iterations": "count", "nan_at": "count or empty", "first_broken": "side", "alive": "truth", "broken": "count or empty",
+    "term": "text", "beyond": "count or empty", "fatal_logit": MEASURED, "fatal_z": MEASURED,
     **dict.fromkeys("fake_max score_g score_d cpu_ms plausible floors amplitude frequency decay".split(), MEASURED),
     "outcome": "outcome", **dict.fromkeys(("torch", "numpy", "python", "system", "processor"), "text"),
     "commit": "commit", "date": "date", **dict.fromkeys(("modes", "high_quality", "reverse_kl"), MEASURED),

@@ -16,11 +16,12 @@ import torch
 from utils import plots
 from utils.autopsy import FlightRecorder, autopsy, cliffs, counterfactual
 from utils.losses import LOSSES
-from utils.metrics import FLOORS, PLAUSIBLE, alive, signal
+from utils.metrics import alive, signal
 from utils.recipe import FIXES, rate_text
 from utils.sweep import recorded, table
 from utils.trace import ATLAS_Z
 from utils.training import GAN, Recipe, train
+from utils.verdicts import FLOORS, PLAUSIBLE
 
 CLIFF = cliffs(torch.float32)[1]
 
