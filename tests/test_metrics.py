@@ -113,7 +113,8 @@ def test_real_points_have_all_modes_high_quality_and_even_shares(name):
     found = mode_quality(data.load(name).samples[:2500], data.load(name))
     assert found["modes"] == len(data.load(name).centres)
     assert found["high_quality"] == pytest.approx(1 - math.exp(-4.5), abs=0.006)  # a plane Gaussian within 3 sd
-    assert 0 <= found["reverse_kl"] < 0.02
+    assert 0 <= found["reverse_kl"] < 0.02 and 0 <= found["reverse_kl_near"] < 0.02
+    assert found["width"] == pytest.approx(1, abs=0.04)
     row = {"nan_at": None, "alive": True, "data": name, **found}
     assert outcome(row) == "good"
 
@@ -121,14 +122,39 @@ def test_real_points_have_all_modes_high_quality_and_even_shares(name):
 def test_a_dropped_mode_points_between_modes_and_the_edge_of_a_mode():
     grid = data.load("grid")
     found = mode_quality(grid.centres[:24].repeat(10, 1), grid)
-    assert found == {"modes": 24, "high_quality": 1, "reverse_kl": pytest.approx(math.log(25 / 24))}
+    missing = pytest.approx(math.log(25 / 24))
+    assert found == {"modes": 24, "high_quality": 1, "width": 0, "reverse_kl": missing, "reverse_kl_near": missing}
     assert outcome({"nan_at": None, "alive": True, "data": "grid", **found}) == "poor"
     # half of the points far from everything: they count for the nearest mode's share, and for no mode's capture
     halves = torch.cat([grid.centres, grid.centres + 0.9])
-    assert mode_quality(halves, grid) == {"modes": 25, "high_quality": 0.5, "reverse_kl": pytest.approx(0, abs=1e-12)}
+    even = pytest.approx(0, abs=1e-12)
+    assert mode_quality(halves, grid) == {
+        "modes": 25, "high_quality": 0.5, "width": 0, "reverse_kl": even, "reverse_kl_near": even
+    }  # fmt: skip
     edges = grid.centres[:1] + torch.tensor([[2.99 * grid.sd, 0.0], [3.01 * grid.sd, 0.0]])
-    assert mode_quality(edges, grid) == {"modes": 1, "high_quality": 0.5, "reverse_kl": pytest.approx(math.log(25))}
-    assert mode_quality(edges[1:], grid)["modes"] == 0
+    found = mode_quality(edges, grid)
+    assert (found["modes"], found["high_quality"], found["reverse_kl"]) == (1, 0.5, pytest.approx(math.log(25)))
+    empty = mode_quality(edges[1:], grid)
+    assert empty["modes"] == 0 and math.isnan(empty["width"]) and math.isnan(empty["reverse_kl_near"])
+
+
+@pytest.mark.parametrize("name", ["ring", "grid"])
+@pytest.mark.parametrize("times", [0.5, 0.8, 1.0])
+def test_the_width_is_that_of_the_islands_against_real_ones(name, times):
+    dataset = data.load(name)
+    spread = dataset.sd * torch.randn(5000, 2, generator=torch.Generator().manual_seed(1))
+    spread = spread[spread.norm(dim=1) <= 3 * dataset.sd]  # so that a smaller crowd is the same one, shrunk
+    found = mode_quality(dataset.centres[3] + times * spread, dataset)
+    assert found["width"] == pytest.approx(times, rel=0.03)
+    # what lies beside the islands does not count
+    more = torch.cat([dataset.centres[3] + times * spread, torch.full((99, 2), 0.5)])
+    assert mode_quality(more, dataset)["width"] == pytest.approx(found["width"])
+
+
+def test_the_two_reverse_kl_differ_where_the_lost_samples_are_uneven():
+    grid = data.load("grid")
+    found = mode_quality(torch.cat([grid.centres, grid.centres[:1] + 0.9]), grid)
+    assert found["reverse_kl_near"] == pytest.approx(0, abs=1e-12) and found["reverse_kl"] > 0.01
 
 
 def test_uneven_shares_have_the_divergence_of_the_formula():
@@ -142,6 +168,23 @@ def test_uneven_shares_have_the_divergence_of_the_formula():
 def test_data_without_modes_are_refused_in_one_sentence():
     with pytest.raises(ValueError, match="pulses has no modes; ring and grid have"):
         mode_quality(torch.zeros(4, 64), data.load("pulses"))
+
+
+# ---- digits
+
+
+def test_real_digits_are_near_each_other_and_impostors_are_not():
+    one, other = metrics._halves()
+    assert metrics.digit_quality(other) == {
+        "precision": pytest.approx(0.91, abs=0.02), "recall": pytest.approx(0.91, abs=0.02), "floors": 1
+    }  # fmt: skip
+    digits, random = data.load("digits").samples, torch.Generator().manual_seed(1)
+    spread = torch.linalg.cholesky(torch.cov(digits.T) + 1e-3 * torch.eye(64))
+    crowd = metrics.digit_quality(digits.mean(0) + torch.randn(898, 64, generator=random) @ spread.T)
+    assert crowd["precision"] < 0.2 and crowd["recall"] > 0.7  # right as a crowd, one by one no digit
+    few = metrics.digit_quality(digits[torch.arange(898) % 100])
+    assert few["precision"] > 0.95 and few["recall"] < 0.1 and few["floors"] > 2
+    assert all(math.isnan(value) for value in metrics.digit_quality(torch.full((898, 64), math.nan)).values())
 
 
 # ---- any GAN
@@ -198,6 +241,7 @@ def test_looking_at_a_gan_changes_nothing():
 
 
 POINTS = {"nan_at": None, "alive": True, "data": "ring", "modes": 8, "high_quality": 0.99}
+DIGITS = {"nan_at": None, "alive": True, "data": "digits", "precision": 0.9, "recall": 0.85}
 PULSES = {"nan_at": None, "alive": True, "data": "pulses", "plausible": 0.95, "floors": 2.0}
 
 
@@ -213,6 +257,9 @@ PULSES = {"nan_at": None, "alive": True, "data": "pulses", "plausible": 0.95, "f
         (POINTS, "good"),
         (POINTS | {"modes": 7}, "poor"),
         (POINTS | {"high_quality": 0.94}, "poor"),
+        (POINTS | {"width": 1.05}, "good"),
+        (POINTS | {"width": 0.6}, "poor"),
+        (POINTS | {"width": 1.2}, "poor"),
         (POINTS | {"alive": False}, "dead"),
         (POINTS | {"plausible": None}, "good"),  # as a table with pulses beside it has it
         (pd.Series(POINTS | {"nan_at": pd.NA, "plausible": math.nan}), "good"),
@@ -220,7 +267,9 @@ PULSES = {"nan_at": None, "alive": True, "data": "pulses", "plausible": 0.95, "f
         (pd.Series(PULSES | {"nan_at": 12, "alive": False, "plausible": math.nan}), "NaN"),
         (POINTS | {"modes": pd.NA}, "poor"),
         (PULSES | {"alive": np.False_}, "dead"),
-        ({"nan_at": None, "alive": True, "data": "digits"}, "good"),
+        (DIGITS, "good"),
+        (DIGITS | {"precision": 0.5}, "poor"),
+        (DIGITS | {"recall": math.nan}, "poor"),
     ],
 )
 def test_the_outcome_of_a_run(row, expected):
@@ -301,6 +350,7 @@ PAIR = torch.zeros(4, 2)
         (lambda: floor(100, pairs=0), "pairs must be at least 1, not 0"),
         (lambda: mode_quality(torch.zeros(4, 64), data.load("ring")), r"samples must have the shape \(any, 2\), not \(4, 64\)"),
         (lambda: mode_quality(PAIR, "ring"), "dataset must be a DataSet, such as data.load.'ring'. gives, not 'ring'"),
+        (lambda: metrics.digit_quality(torch.zeros(9, 64)), "the number of digits must be 898, half of the real ones, not 9"),
         (lambda: metrics.quality(Recipe()), r"gan must be a GAN, not Recipe\("),
         (lambda: metrics.quality(GAN(Recipe()), 0), "count must be at least 1, not 0"),
         (lambda: metrics.quality(GAN(Recipe(data="digits")), -1), "count must be at least 1, not -1"),

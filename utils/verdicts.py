@@ -15,7 +15,8 @@ from utils.checks import shown
 from utils.trace import Trace
 
 PLAUSIBLE, FLOORS = 0.90, 3.0  # pulses are good from this share, and up to this many noise floors, on
-HIGH_QUALITY = 0.95  # ring and grid are good with all modes and this share
+HIGH_QUALITY, WIDTH = 0.95, (0.9, 1.1)  # ring and grid are good with all modes, this share and islands so wide
+ALIKE = 0.80  # digits are good from this precision and this recall on; real ones have 0.91 of both
 
 
 def finite_losses(trace: Trace) -> np.ndarray:
@@ -53,10 +54,12 @@ def outcome(row: dict | pd.Series) -> str:
     if pd.isna(row["alive"]) or not row["alive"]:
         return "dead"
     # A quality of NaN, that of samples which are NaN, is no good one.
-    names = ("plausible", "floors", "modes", "high_quality")
+    names = ("plausible", "floors", "modes", "high_quality", "width", "precision", "recall")
     measured = {name: math.nan if pd.isna(row.get(name)) else row[name] for name in names}
     if row["data"] == "pulses":
         return "good" if measured["plausible"] >= PLAUSIBLE and measured["floors"] <= FLOORS else "poor"
     if (centres := data.load(row["data"]).centres) is not None:
-        return "good" if measured["modes"] == len(centres) and measured["high_quality"] >= HIGH_QUALITY else "poor"
-    return "good"
+        all_near = measured["modes"] == len(centres) and measured["high_quality"] >= HIGH_QUALITY
+        wrong = measured["width"] < WIDTH[0] or measured["width"] > WIDTH[1]  # a width of NaN is that of an older table
+        return "good" if all_near and not wrong else "poor"
+    return "good" if measured["precision"] >= ALIKE and measured["recall"] >= ALIKE else "poor"
