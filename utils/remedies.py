@@ -1,6 +1,6 @@
 """What people try beside a Recipe: each remedy takes a freshly made GAN and changes its step, its optimisers or its networks.
 
-Uses torch, checks, gan and networks. `train(remedied(GAN(recipe, seed), "AMSGrad"), 200)` plays with one; plans name them. The
+Uses torch, checks, games and gan. `train(remedied(GAN(recipe, seed), "AMSGrad"), 200)` plays with one; plans name them. The
 hooks are torch's own, of optimisers and modules.
 """
 
@@ -15,6 +15,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from utils import games
 from utils.checks import of_type, one_of
 from utils.gan import GAN, PARTS, Step
 
@@ -289,4 +290,7 @@ REMEDIES: dict[str, Callable[[GAN], None]] = {
     "dropout in D": dropout_d,
     "small weights": small_weights,
     "convolutional": convolutional,
+    "lazy penalty": games.lazy,
+    "optimistic Adam": games.optimistic,
+    "packed by 3": games.packed,
 }
