@@ -33,10 +33,16 @@ def test_a_fix_of_the_cured_game_is_on_top_of_the_cure():
     assert hinge.recipe == Recipe(lr=1e-3, normalise=True, latent=64, loss="hinge")
 
 
-def test_without_a_part_is_the_recommended_recipe_less_that_part():
-    without = {one.fix: one.recipe for one in RECORD["FIX_PLAN"] if one.group == "without"}
-    assert without["without depth"] == Recipe(lr=1e-3, **RECOMMENDED | {"layers": 1})
-    assert all(recipe != Recipe(lr=1e-3, **RECOMMENDED) for recipe in without.values())
+def test_without_a_part_is_the_whole_recipe_less_that_part():
+    for group, whole in (("reduced", RECOMMENDED), ("without", plans.COMBINATION)):
+        without = {one.fix: one.recipe for one in RECORD["FIX_PLAN"] if one.group == group}
+        assert without["without depth"] == Recipe(lr=1e-3, **whole | {"layers": 1})
+        assert all(recipe != Recipe(lr=1e-3, **whole) for recipe in without.values())
+
+
+def test_the_controls_end_at_the_recommended_recipe():
+    assert Recipe(**plans.NETWORKS, **plans.CONTROLS["R1, averaging, betas 0 and 0.99"], alternating=True) == Recipe(**RECOMMENDED)
+    assert len(RECOMMENDED) < len(plans.COMBINATION) and Recipe(**plans.NETWORKS).penalty == "none"
 
 
 def test_the_atlas_is_asked_for_at_iterations_that_a_run_can_reach():

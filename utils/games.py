@@ -59,7 +59,7 @@ class Packed(Discriminator):
 
 
 def packed(gan: GAN) -> None:
-    """D judges three samples at once, as in PacGAN3 (arXiv 1712.04086); without a penalty, which would mix real and generated."""
+    """D judges three samples at once, as in PacGAN3 (arXiv 1712.04086); a penalty would mix real and generated ones."""
     if gan.recipe.penalty != "none":
         raise ValueError(f"packing needs a recipe without a penalty, not {gan.recipe.penalty!r}")
     size, recipe = 3 * gan.data.dimension, gan.recipe
