@@ -145,7 +145,7 @@ def chosen(group: str, **conditions) -> pd.DataFrame:
     "group, lr, runs",
     [
         ("bar", 1e-3, 20), ("bar", 1e-4, 20), ("bar", 1e-5, 2),
-        ("recommended", 1e-3, 10), ("recommended", 1e-4, 10), ("recommended", 1e-5, 10),
+        ("combination", 1e-3, 10), ("combination", 1e-4, 10), ("combination", 1e-5, 10),
     ],
 )  # fmt: skip
 def test_what_is_said_to_cure_survived_in_every_recorded_run(group, lr, runs):
@@ -154,8 +154,8 @@ def test_what_is_said_to_cure_survived_in_every_recorded_run(group, lr, runs):
     assert rows["nan_at"].isna().all() and rows["alive"].all()
 
 
-def test_the_recommended_recipe_is_good_at_its_rate():
-    rows = chosen("recommended", lr=1e-3)
+def test_the_combination_is_good_at_its_rate():
+    rows = chosen("combination", lr=1e-3)
     assert len(rows) == 10 and rows["plausible"].min() >= 0.9 and rows["floors"].max() <= 3
     assert rows[["plausible", "floors"]].notna().all(axis=None)
 

@@ -474,7 +474,7 @@ print(f"{len(luck)} times the same fix and rate: its farthest seed over its near
 # the strength of the penalty stood in no matrix. Everything below is read from the table, so this is what was run:
 
 # %% tags=["setup"]
-recommended = chosen("recommended").drop_duplicates("lr").set_index("lr", drop=False).apply(recipe_of, axis=1)
+recommended = chosen("combination").drop_duplicates("lr").set_index("lr", drop=False).apply(recipe_of, axis=1)
 
 # %% tags=["hide-input"]
 # Why each part was tried
@@ -503,7 +503,7 @@ pd.DataFrame.from_dict(parts, orient="index", columns=["here", "main recipe", "w
 # The last column gives the reasons for trying, not results. The results:
 
 # %%
-shown(results(chosen("recommended")), "rate")
+shown(results(chosen("combination")), "rate")
 
 # %% [markdown]
 # Two questions, and different columns. Is it *stable*? No run turned NaN and none died, over a factor of a hundred in the rate. Is it *good*, by the line we drew before: at least 90 % plausible, at most 3 floors? At 1e-3 it is, in every run; at
@@ -517,7 +517,7 @@ shown(results(chosen("recommended")), "rate")
 # %% tags=["hide-input"]
 # The parts, and how far the runs without each reach
 WHOLE = "all parts"
-taken = pd.concat([chosen("without"), chosen("recommended", lr=1e-3).assign(fix=WHOLE)]).groupby("fix")
+taken = pd.concat([chosen("without"), chosen("combination", lr=1e-3).assign(fix=WHOLE)]).groupby("fix")
 order = taken.floors.median().sort_values(ascending=False, na_position="first").drop(WHOLE).index
 
 
@@ -559,7 +559,7 @@ def plausible_share(generator):
 
 
 # %%
-best = chosen("recommended").groupby("lr").floors.median().idxmin()
+best = chosen("combination").groupby("lr").floors.median().idxmin()
 recipe, start = recommended[best], time.monotonic()
 train(GAN(recipe), iterations=200, progress=False)  # how fast is this machine?
 length = int(np.clip(200 * 40 / (time.monotonic() - start), 1000, 8000))
@@ -575,7 +575,7 @@ plots.losses_and_scores(trace)
 # measured as well.)
 
 # %%
-recorded = chosen("recommended", lr=best)[["plausible", "floors"]].median()
+recorded = chosen("combination", lr=best)[["plausible", "floors"]].median()
 who = pd.DataFrame({"the rough game": quality(rough), "the combination, live": quality(calm), "as recorded, medians": recorded}).T
 shown(who[["plausible", "floors"]], "who draws")
 
