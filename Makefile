@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 # Which Python this is: where it lives and what it can load. The same for a Python and for a virtual environment of it.
 WHICH := -c 'import sys, sysconfig; print(sys.base_prefix, sys.implementation.cache_tag, sysconfig.get_platform())'
 
-.PHONY: help setup venv lab app notebooks record test bench lab-page engine clean
+.PHONY: help setup venv lab app notebooks record test bench slides lab-page engine clean
 .NOTPARALLEL:  # setup looks for .installed after venv may have removed it
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo "make record     remake the recorded runs in data/  (ARGS=pulses_lr1e-3 for one)"
 	@echo "make test       every test                         (ARGS=... is passed to pytest)"
 	@echo "make bench      the speed of the training loop, as ratios"
+	@echo "make slides     the deck for 90 minutes, teaching/slides/_build/index.html"
 	@echo "make lab-page   the lab as one HTML file, site/lab/index.html (open it with a double click)"
 	@echo "make engine     compile the page's engine again, to the same bytes (the one command that needs Node)"
 	@echo "make clean      remove $(VENV) and what the tools left behind"
@@ -54,6 +55,7 @@ app: setup
 
 notebooks: setup
 	$(RUN) notebooks/build.py $(ARGS)
+	$(RUN) teaching/minutes.py
 
 record: setup
 	$(RUN) data/record.py $(ARGS)
@@ -63,6 +65,9 @@ test: setup
 
 bench: setup
 	$(RUN) tests/bench.py $(ARGS)
+
+slides: setup
+	$(RUN) -m sphinx -q -W -b revealjs teaching/slides teaching/slides/_build
 
 lab-page: setup
 	$(RUN) site/lab/build.py

@@ -1,4 +1,4 @@
-"""Write the numbers of the handout between its markers: `python teaching/sheets.py`; --check says whether they are as computed."""
+"""Write the handout's numbers between its markers: `python teaching/sheets.py`; --check says whether they are as computed."""
 
 from __future__ import annotations
 
