@@ -12,7 +12,7 @@ FIXES = {
     "clamped score": {"loss": "clamp"},
     "LSGAN": {"loss": "lsgan"},
     "hinge": {"loss": "hinge"},
-    "WGAN": {"loss": "wgan"},
+    "WGAN, unclipped": {"loss": "wgan"},
     "WGAN-GP": {"loss": "wgan", "penalty": "wgan-gp", "gamma": 10.0},
     "relativistic": {"loss": "relativistic"},
     "normalised units": {"normalise": True},
@@ -35,6 +35,8 @@ FIXES = {
     "wider latent": {"latent": 16},
     "G's own noise": {"grain": True},
 }
+# How strong a fix is, in words: a penalty reads the slope of D's logit in the units of what D reads, here millivolts.
+STRENGTHS = {"R1": "gamma 1 mV²", "R2": "gamma 1 mV²", "R1 and R2": "gamma 1 mV²", "WGAN-GP": "gamma 10, slope 1 / mV"}
 # What people try as well, on the naive recipe: changes of it, and a remedy, one of utils.remedies, that no reader sets himself.
 TRIED = {
     "gradients through nan_to_num": {"remedy": "gradients through nan_to_num"},
@@ -44,6 +46,7 @@ TRIED = {
     "logits cut": {"remedy": "logits cut"},
     "logits bent": {"remedy": "logits bent"},
     "gradient values cut": {"remedy": "gradient values cut"},
+    "R1, gamma 120 mV²": {"penalty": "r1", "gamma": 120.0},  # as strong as the recommended one, in its units
     "WGAN clipped": {"loss": "wgan", "remedy": "D's weights cut"},
     "eps = 1e-3": {"remedy": "eps = 1e-3"},
     "eps = 1e-4": {"remedy": "eps = 1e-4"},

@@ -119,14 +119,15 @@ def double(gan: GAN) -> None:
     gan.equip()
 
 
-def hard_cap(gan: GAN) -> None:
-    """D's logits are cut at +-15: no gradient beyond."""
-    gan.discriminator.register_forward_hook(lambda network, inputs, logits: logits.clamp(-CAP, CAP))
+CAPS = {  # what a remedy makes of a logit: cut at +-15, no gradient beyond; or bent below it by a tanh, whose gradient fades
+    "logits cut": lambda logits: logits.clamp(-CAP, CAP),
+    "logits bent": lambda logits: CAP * torch.tanh(logits / CAP),
+}
 
 
-def soft_cap(gan: GAN) -> None:
-    """D's logits are bent below +-15 by a tanh, whose gradient fades."""
-    gan.discriminator.register_forward_hook(lambda network, inputs, logits: CAP * torch.tanh(logits / CAP))
+def capped(gan: GAN, by: str) -> None:
+    """D's logits never leave +-15, by one of CAPS."""
+    gan.discriminator.register_forward_hook(lambda network, inputs, logits: CAPS[by](logits))
 
 
 def clipped_values(gan: GAN, most: float = 0.5) -> None:
@@ -270,8 +271,8 @@ REMEDIES: dict[str, Callable[[GAN], None]] = {
     "steps skipped": skipping,
     "restarts": restarting,
     "float64": double,
-    "logits cut": hard_cap,
-    "logits bent": soft_cap,
+    "logits cut": partial(capped, by="logits cut"),
+    "logits bent": partial(capped, by="logits bent"),
     "gradient values cut": clipped_values,
     "D's weights cut": clipped_weights,
     "eps = 1e-3": partial(adam, eps=1e-3),
