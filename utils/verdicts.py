@@ -111,8 +111,8 @@ def ratio_of_lives(lives, naive, cap: float = math.inf, confidence: float = CONF
 def verdicts(runs: pd.DataFrame, naive: dict[float, list[float]]) -> pd.DataFrame:
     """What each fix does to the NaN at each rate: a row a (fix, lr) of `runs`, rows of a table of runs; naive: {lr: lives}.
 
-    n runs; of these ended (by a loss that is not finite), dead, and hurt (went on past such a loss); ratio, low, high of the lives
-    (ratio_of_lives); excluded: the chance of a NaN that they exclude; loss: its arithmetic(). The verdict, by one rule for all:
+    n runs; of these ended (by a loss that is not finite), dead, and hurt (went on past such a loss); ratio, low, high of lives
+    as ratio_of_lives() has them; excluded: the chance of a NaN that they exclude; loss: its arithmetic(). One rule for all:
     some ended: "delays" or "hastens" if the interval lies above or below 1, else "no help"; none ended, but dead or hurt:
     "masks", or "dead" if the loss is sound; else "cures" if the loss is sound, "unproven" if it is not.
     """
