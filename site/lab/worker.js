@@ -53,7 +53,7 @@ function publish() {
   if (due || recorded) return;
   const { looks, rates } = run, fresh = looks.slice(looksSent);
   postMessage({
-    ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates, rate: rates[rates.length - 1][1],
+    ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates, rate: run.lr,
     hazardAt: Float32Array.from(fresh, ([at]) => at), hazards: Float32Array.from(fresh, ([, chance]) => chance),
     speed, dead: run.dead, rewind: state === "running" ? null : run.rewind, said,
   });
@@ -172,7 +172,10 @@ const COMMANDS = {
     pace = chosen;
     begin(settings, lr);
   },
-  rate({ lr }) { setRate(lr); },
+  rate({ lr }) {
+    setRate(lr);
+    if (state !== "running") publish();
+  },
   speed(command) { [pace, startedAt] = [command.speed, run.count]; },
   ack() {
     free = true;
@@ -197,6 +200,6 @@ const COMMANDS = {
 
 onmessage = ({ data }) => {
   heard = performance.now();
-  const old = "run" in data && data.type !== "outcome" && data.run !== (recorded ?? run).tag;
+  const old = "run" in data && data.run !== (recorded ?? run).tag;
   if (!old) COMMANDS[data.type](data);
 };

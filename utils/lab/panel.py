@@ -13,7 +13,7 @@ import anywidget
 import numpy as np
 from IPython.display import display
 
-from utils.checks import flag, number, whole
+from utils.checks import flag
 from utils.lab.controls import Controls, rate
 from utils.lab.recorded import Recorded, checked, listed, lives
 from utils.lab.run import Run
@@ -35,13 +35,10 @@ NOTE = f"""<p class="ganlab-asleep">{ASLEEP}</p><style>
 class Lab(anywidget.AnyWidget):
     """The learning-rate lab as one widget: put `Lab()` on the last line of a cell.
 
-    recipe       what the controls show at the start; a fix is applied to it, and all else stays as it is there
-    seed         of the first run
-    iterations   Start runs no longer than this ...
-    minutes      ... and for no longer than this
-    threads      False where a thread cannot update the view (Google Colab, recognised by itself): then Start runs for
-                 15 seconds at a time
-    folder       of the recorded runs
+    recipe    what the controls show at the start; a fix is applied to it, and all else stays as it is there
+    seed      of the first run
+    threads   False where a thread cannot update the view (Google Colab, recognised by itself): Start then runs for 15 seconds
+    folder    of the recorded runs
 
     A new lab pauses those that exist; a run that no page shows is paused, and let go when another lab is made.
     Raises ValueError or TypeError for an argument no lab can have.
@@ -50,12 +47,8 @@ class Lab(anywidget.AnyWidget):
     _esm, _css = widget(), STYLE
     existing: weakref.WeakSet = weakref.WeakSet()
 
-    def __init__(
-        self, recipe: Recipe | None = None, seed: int = 0, *, iterations: int = 400_000, minutes: float = 30,
-        threads: bool | None = None, folder: Path | str = DATA,
-    ):  # fmt: skip
+    def __init__(self, recipe: Recipe | None = None, seed: int = 0, *, threads: bool | None = None, folder: Path | str = DATA):
         self.controls = Controls(Recipe(lr=1e-3) if recipe is None else recipe, seed)
-        self.cap, self.minutes = whole("iterations", iterations, at_least=1), number("minutes", minutes, above=0)
         self.threads = "google.colab" not in sys.modules if threads is None else flag("threads", threads)
         self.folder, self.lr = checked(folder), self.controls.lr
         self.lock, self.stop, self.thread = threading.RLock(), threading.Event(), None
@@ -63,7 +56,7 @@ class Lab(anywidget.AnyWidget):
         self.run: Run | None = None  # the live one; built when a page asks for it
         self.recorded: Recorded | None = None  # the one on show
         self.tags, self.outcomes, self.pages, self.queue = itertools.count(1), {}, 0, []
-        self.free, self.due, self.heard, self.pace, self.speed = True, False, 0.0, "normal", None
+        self.free, self.heard, self.pace, self.speed = True, 0.0, "normal", None  # free: the view has drawn the last frame
         super().__init__()
         self.on_msg(lambda _, command, __: self.hear(command))
         for other in list(Lab.existing):
@@ -106,16 +99,14 @@ class Lab(anywidget.AnyWidget):
 
     def hear(self, command: dict) -> None:
         """One Command of the view. An error goes back as a sentence: nothing else would be seen."""
-        self.heard, kind = time.monotonic(), command.get("type")
+        self.heard, kind, tag = time.monotonic(), command.get("type"), command.get("run")
         if kind in ("pause", "bye"):
             self.pause()
-        if kind == "ack":
-            self.free = True
+        self.free |= kind == "ack"
         self.queue.append(kind)  # so that the thread steps aside
         with self.lock:
             self.queue.pop()
-            tag = command.get("run")
-            if kind != "hello" and (self.run is None or (tag is not None and kind != "outcome" and tag != self.shown.tag)):
+            if kind != "hello" and (self.run is None or tag not in (None, self.shown.tag)):
                 return
             try:
                 getattr(self, f"_hear_{kind}", lambda command: None)(command)
@@ -141,12 +132,10 @@ class Lab(anywidget.AnyWidget):
     def _hear_bye(self, command: dict) -> None:
         self.pages -= 1
 
-    def _hear_ack(self, command: dict) -> None:
-        if self.due and not self.running:
-            self._publish()
-
     def _hear_rate(self, command: dict) -> None:
         self.lr = rate(command["lr"])
+        if not self.running:
+            self._publish()
 
     def _hear_speed(self, command: dict) -> None:
         self.pace, self.started = command["speed"], self.run.count
@@ -157,12 +146,10 @@ class Lab(anywidget.AnyWidget):
             return
         # Each start has its own Event, so that a thread told to stop is never woken by the next start: that one takes over.
         self.stop = self.worked = threading.Event()
-        self.speed, self.began = None, self.run.count
-        self.started = self.began  # from where normal speed accelerates
+        self.speed, self.started = None, self.run.count  # from where normal speed accelerates
         if not self.threads:
-            return self._work(self.run, self.stop, IN_TURN)
-        work = (self.run, self.stop, self.minutes * 60)
-        self.thread = threading.Thread(target=self._work, args=work, daemon=True, name="lab")
+            return self._work(self.run, self.stop)
+        self.thread = threading.Thread(target=self._work, args=(self.run, self.stop), daemon=True, name="lab")
         self.thread.start()
 
     def _hear_one(self, command: dict) -> None:
@@ -172,7 +159,7 @@ class Lab(anywidget.AnyWidget):
             self._publish()
 
     def _hear_reset(self, command: dict) -> None:
-        self._hear_rate(command)
+        self.lr = rate(command["lr"])
         self._begin(command["settings"])
 
     def _hear_scrub(self, command: dict) -> None:
@@ -181,7 +168,7 @@ class Lab(anywidget.AnyWidget):
 
     def _hear_fork(self, command: dict) -> None:
         if not self.running and self.run.made and not self.recorded:
-            self._hear_rate(command)
+            self.lr = rate(command["lr"])
             changed = self.run.settings | {"fix": command["settings"]["fix"]}
             recipe = self.controls.recipe(changed, self.lr)
             self._show(self.run.fork(next(self.tags), int(command["iteration"]), *recipe))
@@ -195,7 +182,7 @@ class Lab(anywidget.AnyWidget):
         self._show(self.run)
 
     def _hear_outcome(self, command: dict) -> None:
-        self.outcomes[command["run"]] = command["outcome"]
+        self.outcomes[command["outcome"]["run"]] = command["outcome"]
 
     # ---- runs
 
@@ -204,8 +191,7 @@ class Lab(anywidget.AnyWidget):
 
     def _meant(self, command: dict) -> None:
         """The run that a choice means: the live one, unless that has ended or is another."""
-        self._hear_rate(command)
-        self.pace, self.free = command["speed"], True  # whoever presses a button sees the page
+        self.lr, self.pace, self.free = rate(command["lr"]), command["speed"], True  # whoever presses a button sees the page
         if command["settings"] != self.run.settings or self.run.verdict:
             self._begin(command["settings"])
         elif self.recorded:
@@ -213,23 +199,19 @@ class Lab(anywidget.AnyWidget):
 
     def _show(self, run: Run | Recorded) -> None:
         """A run comes on show, with all its rows."""
-        if isinstance(run, Recorded):
-            self.recorded = run
-        else:
-            if run is not self.run:
-                self.pause()
-                self.worked = None
-            self.run, self.recorded = run, None
-        self.free = True
+        self.recorded = run if isinstance(run, Recorded) else None
+        if not self.recorded and run is not self.run:
+            self.pause()
+            self.run, self.worked = run, None
         self._tell(run.about())
+        self.free = True
         self._publish(everything=True)
 
     def _publish(self, said: str = "", everything: bool = False) -> None:
-        """The next frame, once the view has drawn the last one."""
-        self.due = not (self.free or said or not self.threads)
-        if not self.due and self.shown is not None:
+        """A frame; of a run that goes on only once the view has drawn the last one."""
+        if self.free or not self.running or not self.threads:
             self.free = False
-            self._tell(self.shown.frame(self.running, everything) | {"speed": self.speed, "said": said})
+            self._tell(self.shown.frame(self.lr, self.running, everything) | {"speed": self.speed, "said": said})
 
     def _tell(self, message: dict) -> None:
         arrays = {name: value for name, value in message.items() if isinstance(value, np.ndarray)}
@@ -238,16 +220,22 @@ class Lab(anywidget.AnyWidget):
 
     # ---- the thread
 
-    def _work(self, run: Run, stop: threading.Event, seconds: float) -> None:
+    def _work(self, run: Run, stop: threading.Event) -> None:
+        said = ""
         try:
             with one_thread():
-                self._train(run, stop, seconds)
+                said = self._train(run, stop)
         except Exception as error:
-            with self.lock:
-                self._rest(stop, run, stopped(error))
+            said = stopped(error)
+        with self.lock:
+            stop.set()
+            if self.worked is stop:
+                self.worked = None
+                if self.shown is run:
+                    self._publish(said)
 
-    def _train(self, run: Run, stop: threading.Event, seconds: float) -> None:
-        """Train until told to stop, NaN, a cap, or nobody looks; a frame whenever the view has drawn the last one."""
+    def _train(self, run: Run, stop: threading.Event) -> str:
+        """Train until told to stop, NaN, or nobody looks, which is said; a frame whenever the view has drawn the last one."""
         began = framed = counted = time.monotonic()
         before, cost = run.count, 0.0
         while True:
@@ -255,37 +243,21 @@ class Lab(anywidget.AnyWidget):
                 time.sleep(0.001)
             with self.lock:
                 if self.worked is not stop:  # another run, or another Start of this one
-                    return
+                    return ""
                 now, wait = time.monotonic(), self._wait(run)
-                said = self._enough(run, now - began, seconds, now - max(self.heard, began))
-                last = bool(said) or stop.is_set()
+                silent = self.threads and now - max(self.heard, began) > SILENCE
+                last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
                 due = last or wait > 0.05 or (now - framed > max(FRAME, cost / DUTY) and (self.free or not self.threads))
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
                 if last or run.verdict:
-                    return self._rest(stop, run, said)
+                    return "Paused: for half a minute nobody looked." if silent else ""
                 if due:
                     self._publish()
                     framed, cost = now, time.monotonic() - now
             if wait > 0.002:
                 stop.wait(wait)
-
-    def _rest(self, stop: threading.Event, run: Run, said: str) -> None:
-        """The end of a thread's work."""
-        stop.set()
-        if self.worked is stop:
-            self.worked = None
-        if self.shown is run:
-            self._publish(said)
-
-    def _enough(self, run: Run, gone: float, seconds: float, silence: float) -> str:
-        """Why the thread stops by itself, or ""; all in seconds."""
-        if run.count + 1 - self.began >= self.cap:
-            return f"Paused after {self.cap:,} iterations; Start goes on."
-        if gone > seconds:
-            return "Paused after its time; Start goes on."
-        return "Paused: for half a minute nobody looked." if self.threads and silence > SILENCE else ""
 
     def _wait(self, run: Run) -> float:
         """Seconds until the next iteration. Normal speed starts slow, so that a short life can be seen."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from pathlib import Path
 
@@ -38,19 +39,14 @@ def lives(folder: Path) -> list[dict]:
     """The Lives in a folder: when each of its runs turned NaN. A damaged file counts for nothing."""
     found = []
     for run in listed(folder):
-        ends, (name, rate) = [], run["id"].rsplit("_lr", 1)
-        for path in sorted((folder / run["id"]).glob("seed*.npz")):
-            try:
-                with np.load(path, allow_pickle=False) as file:
-                    ended = not np.isfinite([file["values.loss_g"][-1], file["values.loss_d"][-1]]).all()
-                    ends += [int(file["width"].sum())] if ended else []
-            except Exception:  # a file can be wrong in every way there is; open() says so
-                continue
+        (name, _, rate), ends = run["id"].rpartition("_lr"), []
+        for path in (folder / run["id"]).glob("seed*.npz"):
+            with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as file:  # open() says what is wrong with it
+                if not np.isfinite([file["values.loss_g"][-1], file["values.loss_d"][-1]]).all():
+                    ends.append(int(file["width"].sum()))
         settings = {"data": name, "fix": "no fix", "batch": 64, "latent": 1, "hidden_g": 512, "hidden_d": 2048}
-        try:
-            found.append({"lr": float(rate), "settings": settings, "iterations": ends})
-        except ValueError:  # a foreign folder
-            continue
+        with contextlib.suppress(ValueError):  # a foreign folder
+            found.append({"lr": float(rate), "settings": settings, "iterations": sorted(ends)})
     return found
 
 
@@ -75,7 +71,7 @@ class Recorded:
             "stops": stops[(stops >= 1) & (stops <= end)],
         }  # fmt: skip
 
-    def frame(self, running: bool = False, everything: bool = True) -> dict:
+    def frame(self, *_) -> dict:
         """The Frame with all its rows."""
         trace, lr, none = self.trace, self.trace.recipe.lr, np.zeros(0)
         lows, highs = (np.stack(part, 1) for part in zip(*(trace.envelope(name) for name in QUANTITIES)))

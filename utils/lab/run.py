@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import copy
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -24,7 +23,6 @@ from utils.training import GAN, Step, one_thread
 
 BACK, SAMPLES, REALS = 40, 256, 64  # iterations that one can go back; samples of a batch that a picture holds at most
 LOOK = {"exact": 0.2, "tail": 2.0}  # seconds between two looks at the hazard, which costs 3 ms or, for a fit, 50 ms
-DRAG = 0.3  # seconds within which changes of the rate are one change
 LOWEST, HIGHEST = cliffs()
 NETWORKS = ("data", "latent", "hidden_g", "hidden_d", "layers", "normalise", "prior", "bounded", "grain", "spectral")
 
@@ -57,13 +55,12 @@ class Run:
             self._inherit(parent.gan)
         self.count = self.gan.iteration  # iterations made, the parent's included
         self.first = self.count + 1
-        self.turned, self.rates = 0.0, [[at, lr] for at, lr in parent.rates if at < self.first] if parent else []
-        self.rates = self.rates or [[self.first, recipe.lr]]
+        self.rates = [[at, lr] for at, lr in parent.rates if at < self.first] if parent else []  # from which iteration, which
         self._turn(recipe.lr)
         self.rows = np.empty((1024, len(QUANTITIES)), np.float32)
         self.looks: list[tuple[int, float]] = []  # at the hazard: iteration, chance
         self.looked, self.sent = 0.0, [0, 0]  # rows and looks that the view has
-        self.pulls: deque[tuple[int, int]] = deque()  # of the last pictures: samples, and those that pull at G
+        self.dead, self.seen, self.pulling = False, 0, 0  # generated samples looked at, and those of them that pull at G
         self.verdict: dict | None = None
         self.log: list[tuple] = []
         self.past: dict[int, dict] = {}
@@ -94,8 +91,7 @@ class Run:
     @one_thread()
     def advance(self, lr: float, wanted: bool, d: bool = True, g: bool = True) -> None:
         """One iteration more, of both networks or of one; `wanted`: keep its picture, of the weights before they move."""
-        if not self.made or lr != self.rates[-1][1]:
-            self._turn(lr)
+        self._turn(lr)
         if self.count % BACK == 0 and self.count > self.newer[0]:
             self.older, self.newer = self.newer, (self.count, copy.deepcopy(self.gan.state()))
             self.log = self.log[len(self.log) - (self.count - self.older[0]) :]
@@ -114,13 +110,10 @@ class Run:
             self.gan.update(step, d, g)
 
     def _turn(self, lr: float) -> None:
-        """The history of the rate; a slider that is being dragged counts once."""
-        at, now, (since, _) = self.count + 1, time.monotonic(), self.rates[-1]
-        if since == at or (len(self.rates) > 1 and since >= self.first and now - self.turned < DRAG):
-            at, _ = self.rates.pop()
+        if self.rates and self.rates[-1][0] > self.count:  # nothing was done at that rate
+            self.rates.pop()
         if not self.rates or self.rates[-1][1] != lr:
-            self.rates.append([at, lr])
-        self.turned = now
+            self.rates.append([self.count + 1, lr])
 
     def _note(self, step: Step, wanted: bool) -> None:
         """The row of an iteration, and its picture if it is wanted or the last one."""
@@ -128,29 +121,21 @@ class Run:
             self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
         self.rows[self.made - 1] = step.row
         if not step.finite:
-            self._explain(step)
+            why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, self.gan.recipe)
+            self.verdict = verdict(self.count, why, step.z, self.gan.recipe)
         if wanted or self.verdict:
             self._pull(step)
             self._foresee()
             self.shown = self._picture(step)
 
-    def _explain(self, step: Step) -> None:
-        recipe = self.gan.recipe
-        why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, recipe)
-        self.verdict = verdict(self.count, why, step.z, recipe)
-
     def _pull(self, step: Step) -> None:
+        """Finite but dead, as metrics.alive has it: of 1,000 generated samples at most 1 in 100 pulls at G."""
         logits = step.fake_logits.detach().requires_grad_()
         (pull,) = torch.autograd.grad(self.gan.loss(step.real_logits.detach(), logits)[1], logits)
-        self.pulls.append((len(pull), int((len(pull) * pull.abs() > 1e-6).sum())))
-        while sum(samples for samples, _ in self.pulls) - self.pulls[0][0] >= 1000:
-            self.pulls.popleft()
-
-    @property
-    def dead(self) -> bool:
-        """Finite but dead, as metrics.alive has it: of the last 1,000 generated samples at most 1 in 100 pulls at G."""
-        samples, pulling = (sum(part) for part in zip(*self.pulls)) if self.pulls else (0, 0)
-        return not self.verdict and samples >= 1000 and pulling <= samples / 100
+        self.seen, self.pulling = self.seen + len(pull), self.pulling + int((len(pull) * pull.abs() > 1e-6).sum())
+        if self.seen >= 1000:
+            self.dead = self.pulling <= self.seen / 100
+            self.seen = self.pulling = 0
 
     def _foresee(self) -> None:
         """The chance that a batch of these weights ends the run, if the last look is old or this batch did."""
@@ -227,18 +212,19 @@ class Run:
             "nanAt": None, "parent": self.parent,
         }  # fmt: skip
 
-    def frame(self, running: bool, everything: bool) -> dict:
-        """A Frame: what is new since the last one, or everything."""
+    def frame(self, lr: float, running: bool, everything: bool) -> dict:
+        """A Frame: what is new since the last one, or everything; `lr` is what the slider says."""
         if everything:
             self.sent = [0, 0]
         rows, looks = self.rows[self.sent[0] : self.made].copy(), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
         self.sent = [self.made, len(self.looks)]
         state = "running" if running else "ended" if self.verdict else "paused" if self.made or self.parent else "ready"
         still = state == "paused" and self.made > 0  # then there is time for a closer look
-        return self.shown | thinned(rows, self.count - len(rows)) | {
-            "type": "frame", "state": state, "hazardAt": looks[:, 0], "hazards": looks[:, 1],
-            "rates": self.rates, "rate": self.gan.optimiser_g.param_groups[0]["lr"],  # what a warm-up leaves of it
-            "dead": self.dead or (still and not alive(self.gan)), "rewind": None if running or not self.made else self.back,
+        return self.shown | {
+            "type": "frame", "state": state, "rows": rows, "hazardAt": looks[:, 0], "hazards": looks[:, 1], "rates": self.rates,
+            "rate": lr * (self.gan.optimiser_g.param_groups[0]["lr"] / self.gan.lr),  # what a warm-up leaves of it
+            "dead": not self.verdict and (self.dead or (still and not alive(self.gan))),
+            "rewind": None if running or not self.made else self.back,
         }  # fmt: skip
 
     # ---- going back
@@ -279,14 +265,3 @@ def verdict(iteration: int, why, z: torch.Tensor, recipe: Recipe) -> dict:
     if found["side"] == "fake":
         found["rare"] = rarity(z[why.sample, : recipe.latent], recipe.prior)
     return found | ({"term": why.term} if why.term else {})
-
-
-def thinned(rows: np.ndarray, before: int, most: int = 2000) -> dict:
-    """Rows (iterations, 9) for a Frame, the first of iteration before + 1: as they are, or about `most` means with extremes."""
-    if len(rows) <= most:
-        return {"rows": rows}
-    edges = np.unique(np.linspace(0, len(rows) - 1, most).astype(int))  # the last row, maybe infinite, stands alone
-    ends = np.append(edges[1:], len(rows))
-    mean = np.add.reduceat(rows.astype(np.float64), edges) / (ends - edges)[:, None]
-    lows, highs = np.minimum.reduceat(rows, edges), np.maximum.reduceat(rows, edges)
-    return {"rows": mean, "at": before + ends, "lows": lows, "highs": highs}

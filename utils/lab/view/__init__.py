@@ -10,9 +10,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 # each uses only those before it
-MODULES = (
-    "wire", "text", "series", "dom", "plot", "words", "controls", "guess", "past", "panels", "figure", "view",
-)  # fmt: skip
+MODULES = ("text", "series", "plot", "panels", "controls", "guess", "past", "figure", "view")
 STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 
 

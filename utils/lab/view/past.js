@@ -1,20 +1,18 @@
 // Back through the iterations: the bar below the picture, for the last ones of a live run and for all of a recorded one.
 
-import { button, h, named } from "./dom.js";
+import { allow, button, h, named } from "./controls.js";
 import { clamp, whole } from "./text.js";
 
-const PACE = { slow: 400, normal: 120, fast: 40 }, MEMORY = 400; // milliseconds a step when played; pictures kept
-const LAST = 40;
+const PACE = { slow: 400, normal: 120, fast: 40 }, LAST = 40; // milliseconds a step when played; iterations when zoomed
 
 export class Past {
   /** @param {import("./view.js").View} view */
   constructor(view) {
     this.view = view;
-    this.stops = /** @type {number[]} */ ([]); // the iterations that can be shown
-    this.position = /** @type {number|null} */ (null); // the one shown; null: the latest
-    this.asked = /** @type {number|null} */ (null); // one question at a time
     this.pictures = new Map(); // of iterations
     this.playing = /** @type {any} */ (undefined);
+    this.stops = /** @type {number[]} */ ([]); // the iterations that can be shown
+    this.position = this.asked = /** @type {number|null} */ (null); // shown (null: the latest), asked for (one question at a time)
     this.span = 16; // iterations on the axis
     const drag = () => { this.stop(); this.go(Number(this.slider.value)); };
     this.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: drag });
@@ -30,20 +28,14 @@ export class Past {
   /** Another run comes on show. @param {boolean} recorded */
   forget(recorded) {
     this.stop();
-    Object.assign(this, { stops: [], span: 16, position: null, asked: null });
+    Object.assign(this, { stops: [], position: null, asked: null, span: 16 });
     this.pictures.clear();
     this.zoom.checked = !recorded;
   }
 
-  /** @param {import("./types.js").Picture} picture */
-  keep(picture) {
-    this.pictures.set(picture.iteration, picture);
-    if (this.pictures.size > MEMORY) this.pictures.delete(this.pictures.keys().next().value);
-  }
-
   /** The engine's answer; it may be the nearest iteration that it has. @param {import("./types.js").Picture} picture */
   answer(picture) {
-    this.keep(picture);
+    this.pictures.set(picture.iteration, picture);
     if (this.asked === this.position) this.position = picture.iteration;
     this.asked = null;
     this.want();
@@ -70,20 +62,17 @@ export class Past {
   }
 
   start() {
-    if (!this.view.mayLook()) return;
+    if (this.stops.length < 2 || !this.view.mayLook()) return;
     this.go(this.at === this.stops.length - 1 ? 0 : this.at);
-    const later = () => { this.playing = setTimeout(step, PACE[this.view.controls?.speed ?? "normal"]); };
-    const step = () => {
-      if (this.at >= this.stops.length - 1) return this.stop();
-      if (this.asked === null) this.go(this.at + 1);
-      later();
-    };
-    later();
+    this.playing = setInterval(() => {
+      if (this.at >= this.stops.length - 1) this.stop();
+      else if (this.asked === null) this.go(this.at + 1);
+    }, PACE[this.view.controls?.speed ?? "normal"]);
     this.play.textContent = "Stop";
   }
 
   stop() {
-    clearTimeout(this.playing);
+    clearInterval(this.playing);
     this.playing = undefined;
     this.play.textContent = "Play";
   }
@@ -104,7 +93,7 @@ export class Past {
     Object.assign(this.slider, { max: Math.max(this.stops.length - 1, 0), value: Math.max(this.at, 0), disabled: few });
     this.slider.setAttribute("aria-valuetext", words);
     this.where.textContent = words + of;
-    this.play.setAttribute("aria-disabled", String(few));
-    this.fork.setAttribute("aria-disabled", String(!canFork));
+    allow(this.play, !few);
+    allow(this.fork, canFork);
   }
 }

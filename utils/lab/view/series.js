@@ -1,80 +1,56 @@
-// The rows of a run, and how to draw 400,000 of them 25 times a second without losing a spike.
+// The rows of a run, few enough to be drawn 25 times a second, without losing a spike.
 
 /** @type {import("./types.js").Quantity[]} */
 export const QUANTITIES = [
   "loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
-const BLOCK = 64;
+const RECENT = 512, OLD = 1024; // rows that stay single, and entries that the others are merged into
 
-/** One entry an iteration (or a bucket of them, in a thinned record): its last iteration, and the lowest and highest value of
- * each quantity. Whole blocks of 64 entries know their own extremes, so that a long curve costs no more than its pixels. */
+/** @typedef {{at: number, low: Float32Array, high: Float32Array}} Entry   a stretch's last iteration, and its extremes */
+/** @type {(a: Entry, b: Entry) => Entry} */
+const merged = (a, b) => ({
+  at: b.at, low: a.low.map((v, q) => Math.min(v, b.low[q])), high: a.high.map((v, q) => Math.max(v, b.high[q])),
+});
+
 export class Series {
   /** @param {number} width quantities an entry */
   constructor(width) {
     this.width = width;
-    this.at = /** @type {number[]} */ ([]);
-    this.low = /** @type {number[]} */ ([]); // (entries, width)
-    this.high = /** @type {number[]} */ ([]);
-    this.blockLow = /** @type {number[]} */ ([]); // (blocks, width)
-    this.blockHigh = /** @type {number[]} */ ([]);
+    this.old = /** @type {Entry[]} */ ([]);
+    this.recent = /** @type {Entry[]} */ ([]);
+    this.entries = /** @type {Entry[]} */ ([]); // both
+    this.stride = 1; // rows merged into an old entry
   }
 
-  get count() { return this.at.length; }
-  get last() { return this.at[this.count - 1] ?? 0; }
+  get last() { return this.recent.at(-1)?.at ?? 0; }
 
   /** The rows of a frame, dropping those that are already here. @param {Float32Array} rows @param {number} end
    * @param {Float32Array} [at] @param {Float32Array} [lows] @param {Float32Array} [highs] */
   append(rows, end, at, lows = rows, highs = rows) {
-    const { width } = this, fresh = rows.length / width;
-    for (let i = 0; i < fresh; i++) {
-      const iteration = at ? at[i] : end - fresh + 1 + i;
-      if (iteration <= this.last) continue;
-      this.at.push(iteration);
-      for (let k = i * width; k < (i + 1) * width; k++) {
-        this.low.push(lows[k]);
-        this.high.push(highs[k]);
-      }
-      for (let q = 0; q < width && this.count % BLOCK === 0; q++) {
-        const [low, high] = this.extremes(q, this.count - BLOCK, this.count);
-        this.blockLow.push(low);
-        this.blockHigh.push(high);
-      }
+    const { width, recent } = this, count = rows.length / width;
+    for (let k = 0; k < count; k++) {
+      const part = array => array.slice(k * width, (k + 1) * width), iteration = at ? at[k] : end - count + 1 + k;
+      if (iteration > this.last) recent.push({ at: iteration, low: part(lows), high: part(highs) });
+      if (recent.length >= RECENT + this.stride) this.old.push(recent.splice(0, this.stride).reduce(merged));
+      if (this.old.length < OLD) continue;
+      this.old = this.old.flatMap((entry, k) => (k % 2 ? [merged(this.old[k - 1], entry)] : []));
+      this.stride *= 2;
     }
+    this.entries = [...this.old, ...recent];
   }
 
-  /** Lowest and highest finite value of quantity q in entries from ... to - 1; [∞, -∞] if none is finite.
-   * @param {number} q @param {number} from @param {number} to @returns {[number, number]} */
-  extremes(q, from, to) {
-    const known = this.blockLow.length;
+  /** The number of the first entry at or after an iteration. */
+  find(iteration) {
+    const k = this.entries.findIndex(entry => entry.at >= iteration);
+    return k < 0 ? this.entries.length : k;
+  }
+
+  /** Lowest and highest finite value of some quantities in iterations from ... to; [∞, -∞] if none is finite. */
+  extremes(quantities, from, to) {
     let low = Infinity, high = -Infinity;
-    for (let i = from; i < to;) {
-      const place = i / BLOCK * this.width + q, block = i % BLOCK === 0 && i + BLOCK <= to && place < known;
-      const a = block ? this.blockLow[place] : this.low[i * this.width + q];
-      const b = block ? this.blockHigh[place] : this.high[i * this.width + q];
-      if (a < low && a > -Infinity) low = a;
-      if (b > high && b < Infinity) high = b;
-      i += block ? BLOCK : 1;
+    for (const entry of this.entries) for (const q of entry.at >= from && entry.at <= to ? quantities : []) {
+      if (entry.low[q] < low && entry.low[q] > -Infinity) low = entry.low[q];
+      if (entry.high[q] > high && entry.high[q] < Infinity) high = entry.high[q];
     }
     return [low, high];
-  }
-
-  /** The first entry at or after an iteration. @param {number} iteration */
-  find(iteration) {
-    let from = 0, to = this.count;
-    while (from < to) {
-      const middle = (from + to) >> 1;
-      if (this.at[middle] < iteration) from = middle + 1;
-      else to = middle;
-    }
-    return from;
-  }
-
-  /** Calls back with (iteration, low, high) for stretches of at least `width` iterations, from entry `from` to `to` - 1.
-   * @param {number} q @param {number} from @param {number} to @param {number} width
-   * @param {(iteration: number, low: number, high: number) => void} each */
-  walk(q, from, to, width, each) {
-    for (let i = from, next; i < to; i = next) {
-      next = Math.min(Math.max(this.find(this.at[i] + width), i + 1), to);
-      each(this.at[next - 1], ...this.extremes(q, i, next));
-    }
   }
 }

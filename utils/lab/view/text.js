@@ -1,26 +1,23 @@
 // Numbers as people write and type them.
 
 export const clamp = (v, low, high) => Math.max(Math.min(v, high), low);
-
-/** 12600 as "12,600". @param {number} n */
+/** 12600 as "12,600". */
 export const whole = n => Math.round(n).toLocaleString("en-US");
+/** A learning rate the way people write it, to its last digit: 0.0003 is "3e-4". */
+export const rateText = lr => lr.toExponential().replace("e+", "e");
+/** The middle one of some numbers. */
+export const median = numbers => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 
-/** A learning rate the way people write it: 0.0003 is "3e-4". @param {number} lr */
-export function rateText(lr) {
-  const [mantissa, exponent] = lr.toExponential(6).split("e");
-  return `${Number(mantissa)}e${Number(exponent)}`;
-}
-
-/** Three digits, a real minus sign, and names for what is no number. @param {number} v */
+const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
+/** Three digits, or all of a whole number; a real minus sign, and names for what is no number. */
 export function short(v) {
-  if (Number.isNaN(v)) return "NaN";
   const size = Math.abs(v);
-  const text = size === Infinity ? "∞" : size && (size >= 1e5 || size < 1e-3) ? rateText(Number(size.toPrecision(2)))
-    : size >= 1000 ? whole(size) : String(Number(size.toPrecision(3)));
-  return v < 0 ? `−${text}` : text;
+  if (!Number.isFinite(v)) return Number.isNaN(v) ? "NaN" : v < 0 ? "−∞" : "∞";
+  const far = size > 0 && (size >= 1e5 || size < 1e-3);
+  return (v < 0 ? "−" : "") + (far ? rateText(Number(size.toPrecision(2))) : size % 1 ? DIGITS.format(size) : whole(size));
 }
 
-/** A chance in words that a class can read: "15 %", "1 in 12,000". @param {number} p */
+/** A chance in words that a class can read: "15 %", "1 in 12,000". */
 export function chance(p) {
   if (!(p >= 0)) return "–";
   if (p > 0.99) return p === 1 ? "100 %" : "> 99 %";
@@ -29,12 +26,10 @@ export function chance(p) {
 }
 
 /** "100", "1e4", "12k", or a class's "33, 500, 12,600": the whole numbers from 1 to 10 million, and what was not understood.
- * A comma with three digits right behind it is a thousands separator, unless that gives a number too large.
- * @param {string} text @returns {{guesses: number[], left: string[]}} */
+ * A comma with three digits right behind it is a thousands separator, unless that gives a number too large. */
 export function parseGuesses(text) {
-  const most = 1e7, number = /^\d+(\.\d+)?(e\+?\d+)?k?$/i, guesses = /** @type {number[]} */ ([]), left = [];
-  const value = word => (number.test(word) ? Math.round(parseFloat(word) * (/k$/i.test(word) ? 1000 : 1)) : NaN);
-  const valid = n => n >= 1 && n <= most;
+  const guesses = /** @type {number[]} */ ([]), left = /** @type {string[]} */ ([]), valid = n => n >= 1 && n <= 1e7;
+  const value = word => (/^\d+(\.\d+)?(e\+?\d+)?k?$/i.test(word) ? Math.round(parseFloat(word) * (/k$/i.test(word) ? 1000 : 1)) : 0);
   for (const word of text.split(/[ \t\r\n;]+|,(?!\d{3}(?!\d))/).filter(Boolean)) {
     const together = value(word.replace(/[,'\u2019\u00a0\u202f]/g, ""));
     const parts = valid(together) ? [together] : word.split(",").map(value);
@@ -43,16 +38,6 @@ export function parseGuesses(text) {
   }
   return { guesses, left };
 }
-
-/** "you 100, it was 14: a factor of 7". @param {number} guess @param {number} truth */
-export function compare(guess, truth) {
-  const factor = Math.max(guess, truth) / Math.min(guess, truth);
-  const off = factor === 1 ? "exactly right" : `a factor of ${factor < 3 ? Number(factor.toFixed(1)) : whole(factor)}`;
-  return `you ${whole(guess)}, it was ${whole(truth)}: ${off}`;
-}
-
-/** The middle one of some numbers. @param {number[]} numbers */
-export const median = numbers => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 
 /** "1e-4, then 1e-3 at 812"; of many changes the first and the last two. @param {[number, number][]} rates */
 export function ratesText(rates) {

@@ -54,6 +54,7 @@
  * @property {number[]} iterations      of the NaN, one a seed */
 
 /** @typedef {object} Outcome
+ * @property {number} run               its tag
  * @property {string} rates             "1e-4, then 1e-3 at 812"
  * @property {string} settings          "pulses, no fix, batch 64, seed 0"
  * @property {string} guess             "100", "12 guesses, median 300", "none"
@@ -170,7 +171,7 @@
  *   | {type: "fork", run: number, iteration: number} & Choice
  *   | {type: "open", id: string, seed: number}
  *   | {type: "live"}
- *   | {type: "outcome", run: number, outcome: Outcome}
+ *   | {type: "outcome", outcome: Outcome}
  *   | {type: "bye"}} Command */
 
 /** createView(root, {send}) builds everything in `root`, sends `hello` and returns:

@@ -1,20 +1,17 @@
 // The lab's view: controls, status and figure of one run, fed by an engine that speaks types.js.
 
-import { Controls } from "./controls.js";
-import { h } from "./dom.js";
+import { Controls, h } from "./controls.js";
 import { Figure } from "./figure.js";
-import { Guess } from "./guess.js";
+import { Guess, inWords, score } from "./guess.js";
 import { Past } from "./past.js";
 import { QUANTITIES, Series } from "./series.js";
-import { ratesText, rateText, whole } from "./text.js";
-import { difference, inWords, sentence, status, table } from "./words.js";
+import { ratesText, rateText, short, whole } from "./text.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Run} Run */
 /** @typedef {import("./types.js").Command} Command */
 
-const GHOSTS = 3; // earlier runs in the picture
-const PATIENCE = 3000, SPEAK = 10000; // milliseconds until a slow engine is mentioned, and between two spoken reports of a run
+const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
 
 /** Build the view in `root`; `send` takes each Command to the engine.
  * @param {HTMLElement} root @param {{send: (command: Command) => void}} engine @returns {import("./types.js").View} */
@@ -38,10 +35,8 @@ export class View {
     this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
     this.guesses = /** @type {Map<number, number[]>} */ (new Map()); // of each run that was here
     this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
-    this.known = true; // a run that was going before this page was there is not noted down once more
-    this.said = this.late = "";
-    this.spoken = this.pending = 0;
-    this.waiting = /** @type {any} */ (undefined);
+    this.said = "";
+    this.pending = 0;
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past(this);
@@ -53,8 +48,7 @@ export class View {
   /** What stands before the engine has said what it can do. @param {HTMLElement} root */
   build(root) {
     this.facts = h("p", { class: "facts" }, "Waiting for the engine …");
-    this.verdict = h("p", { class: "verdict" });
-    this.live = h("p", { class: "unseen", role: "status", "aria-live": "polite" });
+    this.verdict = h("p", { class: "verdict", role: "status" });
     this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab" });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
@@ -62,35 +56,30 @@ export class View {
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
     this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: e => e.stopPropagation() },
       this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.figure.hazard),
-      this.figure.element, this.past.element, below, this.live);
+      this.figure.element, this.past.element, below);
     root.replaceChildren(this.root);
-    const { signal } = this.over;
-    this.figure.watch(this.root, signal);
+    const { signal } = this.over, redraw = () => this.request(), sizes = new ResizeObserver(redraw);
+    sizes.observe(this.root);
+    const clock = setInterval(redraw, 1000); // a change of the page's theme is not told to anybody
+    signal.addEventListener("abort", () => { sizes.disconnect(); clearInterval(clock); });
     // a hidden page draws nothing, but goes on answering, or the engine would think that nobody is there
-    document.addEventListener("visibilitychange", () => (document.hidden ? this.answer() : this.request()), { signal });
+    document.addEventListener("visibilitychange", () => (document.hidden ? this.answer() : redraw()), { signal });
     window.addEventListener("pagehide", () => this.send({ type: "bye" }), { signal });
   }
 
   // ---- pressing
 
-  send(command) {
-    this.engine(command);
-    if (["ack", "outcome", "bye", "rate", "speed"].includes(command.type)) return; // these get no answer
-    this.waiting ??= setTimeout(() => {
-      this.facts.textContent = this.late = "Waiting for the engine: it answers as soon as it is free.";
-    }, PATIENCE);
-  }
+  send(command) { this.engine(command); }
 
   /** A button was pressed that has this command. @param {any} command */
   press(command) {
     if (command.type === "pause") return this.send(command);
     const { run, frame, past, guess } = this, choice = this.choice(), reset = command.type === "reset";
     if (!choice || (!reset && !guess.answer())) return;
-    const next = !run || this.changed.length > 0 || frame?.state === "ended";
     past.stop();
     past.position = null;
     if (reset) guess.take(); // the old guess goes
-    if (reset || next) this.next = guess.take();
+    if (reset || !run || this.changed.length || frame?.state === "ended") this.next = guess.take();
     else if (!frame?.iteration) this.guesses.set(run.run, guess.take());
     this.send({ ...command, ...choice });
     this.request();
@@ -101,17 +90,18 @@ export class View {
 
   /** What the controls say; nothing while a box cannot be read: that one gets the focus. */
   choice() {
-    this.controls?.wrong?.input.focus();
+    this.controls?.wrong?.focus();
     return this.controls?.wrong ? null : this.controls?.choice();
   }
 
   rate(lr) {
-    if (this.run && !this.run.recorded && !this.controls?.rate.wrong) this.send({ type: "rate", run: this.run.run, lr });
+    if (this.run && !this.run.recorded && !this.controls?.wrong) this.send({ type: "rate", run: this.run.run, lr });
     this.request();
   }
 
   /** A guess was made or declined: the picture may be seen. */
   answered() {
+    this.guess.gate.remove();
     this.root.classList.remove("asking");
     this.controls?.bar.append(this.guess.element);
     (this.lab?.live ? this.controls?.buttons[0] : this.past.play)?.focus();
@@ -128,7 +118,7 @@ export class View {
   scrub(iteration) { if (this.run) this.send({ type: "scrub", run: this.run.run, iteration }); }
 
   fork(iteration) {
-    const choice = this.choice();
+    const choice = this.frame?.rewind && this.choice();
     if (this.run && choice) this.send({ type: "fork", run: this.run.run, iteration, ...choice });
   }
 
@@ -136,9 +126,6 @@ export class View {
 
   /** @param {import("./types.js").FromEngine} message */
   receive(message) {
-    clearTimeout(this.waiting);
-    this.waiting = undefined;
-    this.late = "";
     if (message.type === "lab") this.offer(message);
     else if (message.type === "run") this.enter(message);
     else if (message.run !== this.run?.run) return; // of an earlier run
@@ -149,7 +136,7 @@ export class View {
   /** The controls, from what the engine offers. @param {import("./types.js").Lab} lab */
   offer(lab) {
     this.outcomes = lab.outcomes ?? this.outcomes;
-    this.table.replaceChildren(table(this.outcomes));
+    this.list();
     if (this.controls) return; // another page of this engine said hello: keep what was typed here
     this.lab = lab;
     this.said = lab.note ?? "";
@@ -165,17 +152,16 @@ export class View {
     if (old && old.run !== run.run && !old.recorded) {
       const left = frame?.iteration && frame.state !== "ended" && !run.recorded;
       if (left) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
-      if (this.series.count) this.ghosts.push({ run: old, series: this.series });
+      if (this.series.last) this.ghosts.push({ run: old, series: this.series });
     }
     this.ghosts = this.ghosts.filter(ghost => ghost.run.run !== run.run).slice(-GHOSTS);
-    this.known = !old || guesses.has(run.run);
     if (!run.recorded && !guesses.has(run.run)) {
       guesses.set(run.run, run.parent === null ? this.next : []);
       this.next = [];
     }
     this.series = new Series(QUANTITIES.length);
     this.hazards = new Series(1);
-    Object.assign(this, { run, frame: null, shown: null, said: this.known ? this.said : "" });
+    Object.assign(this, { run, frame: null, shown: null, said: old ? "" : this.said });
     this.figure.show(run);
     this.past.forget(run.recorded);
     if (!run.recorded && (!old || run.parent !== null)) this.controls?.follow(run);
@@ -184,21 +170,19 @@ export class View {
 
   /** New rows and the latest batch. @param {Frame} frame */
   take(frame) {
-    const { run, past } = this, changed = frame.state !== this.frame?.state, [from, to] = frame.rewind ?? [1, 0];
+    const { run, past } = this, [from, to] = frame.rewind ?? [1, 0];
     this.frame = this.unanswered = frame;
     this.series.append(frame.rows, frame.iteration, frame.at, frame.lows, frame.highs);
     this.hazards.append(frame.hazards, frame.iteration, frame.hazardAt);
-    past.keep(frame);
+    if (frame.state === "running") past.pictures.clear();
+    past.pictures.set(frame.iteration, frame);
     if (frame.said || frame.state === "running") this.said = frame.said ?? "";
     if (run?.recorded) past.position ??= run.stops?.[0] ?? 1;
     else if (frame.state === "running") past.position = null;
     past.stops = Array.from(run?.stops ?? { length: to - from + 1 }, (stop, k) => stop ?? from + k);
     past.want();
-    const ended = changed && frame.state === "ended" && !this.known && !run?.recorded;
-    if (ended) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
-    this.known = false;
+    if (frame.state === "ended" && !run?.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
     if (document.hidden) this.answer();
-    if (changed || performance.now() - this.spoken > SPEAK) this.speak(`${this.status()} ${this.sentence(this.scene())}`);
   }
 
   /** The engine may send the next frame. */
@@ -219,15 +203,14 @@ export class View {
   }
 
   draw() {
-    const scene = this.scene(), { frame, run } = this;
-    this.verdict.textContent = this.sentence(scene);
+    const scene = this.scene(), { frame, run } = this, words = this.sentence(scene);
+    if (this.verdict.textContent !== words) this.verdict.textContent = words; // it is read aloud
     this.controls?.enable(frame?.state, Boolean(run?.recorded));
     if (!scene || !frame || !run) return;
     this.facts.textContent = this.status();
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
     const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(Math.max(this.series.last, frame.iteration))}`;
     this.past.draw(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
-    this.figure.chance(scene);
     const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
     if (this.guess.asked) this.figure.draw(scene, `${this.headline}, ${place}.`);
   }
@@ -242,9 +225,9 @@ export class View {
     const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
     const nanAt = end && end <= until ? end : null, guesses = this.guesses.get(run.run) ?? [];
     const ghosts = run.recorded ? [] : this.ghosts.map(({ series: rows, run: old }) => (
-      { series: rows, strong: old.run === run.parent, name: difference(old, run) })); // strong: the one it was forked from
+      { series: rows, strong: old.run === run.parent, name: old.lr === run.lr ? `${old.settings[this.lab?.fork ?? ""]}` : rateText(old.lr) })); // strong: the one it was forked from
     return {
-      theme: figure.theme ??= figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
+      theme: figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
       x: past.window(run, frame, series.last), cursor: past.position, pinned: figure.pinned, lowest: figure.lowest,
       narrow: this.root.clientWidth < 700, lives: nanAt ? this.lives(run) : [], // these would tell the answer before
     };
@@ -261,35 +244,52 @@ export class View {
 
   get headline() { return this.run ? `${this.run.title}, learning rate ${rateText(this.run.lr)}` : ""; }
 
+  /** How things stand, in numbers. */
   status() {
-    const { run, frame } = this;
-    return this.late || (run && frame ? status(run, frame, this.series, this.changed.length > 0) : "");
+    const { run, frame } = this, row = this.series.entries.at(-1);
+    if (!run || !frame) return "";
+    if (run.recorded) return `${run.title} · learning rate ${rateText(run.lr)} · recorded`;
+    const at = name => short(row?.high[QUANTITIES.indexOf(name)] ?? NaN);
+    return [
+      this.changed.length && run.title, frame.state, `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`,
+      frame.state === "running" && frame.speed && `${whole(frame.speed)} iterations/s`,
+      row && `generated logits ${at("fake_min")} to ${at("fake_max")}`,
+    ].filter(Boolean).join(" · ");
   }
 
+  /** What matters most just now. */
   sentence(scene) {
-    const wrong = this.controls?.wrong;
-    if (wrong) return wrong.wrong;
-    if (!scene || !this.frame) return this.said;
+    const { controls, frame, past, changed } = this;
+    if (controls?.wrong) return controls.wrong.validationMessage;
+    if (!scene || !frame) return this.said;
     if (!this.guess.asked) return "Predict first, or press No guess.";
-    const verdict = scene.picture.verdict ?? this.past.pictures.get(scene.nanAt)?.verdict;
-    return sentence(scene, this.frame, verdict, this.said, this.changed);
+    const { run, nanAt, guesses, picture, running } = scene, verdict = picture.verdict ?? past.pictures.get(nanAt)?.verdict;
+    const end = nanAt ? [verdict?.words ?? `NaN at iteration ${whole(nanAt)}.`, score(guesses, nanAt)]
+      : [frame.dead && "Finite but dead: G gets no gradient any more."];
+    const stale = changed.length > 0 && frame.iteration > 0 && `${changed.join(", ")} changed: Start begins a new run.`;
+    const idle = run.recorded ? "Press Play, or drag the iteration." : running ? "Running." : frame.iteration ? "Paused." : "Press Start.";
+    return [...end, this.said, stale].filter(Boolean).join(" ") || idle;
   }
 
-  /** To screen readers, politely. */
-  speak(words) {
-    this.spoken = performance.now();
-    this.live.textContent = words;
-  }
-
-  /** One line more in the table. */
+  /** A run's line in the table; after a reload it is there already, with its guess. */
   note(outcome) {
-    const { run, frame } = this;
-    if (!run || !frame) return;
+    const { run, frame, outcomes } = this;
+    if (!run || !frame || outcomes.some(one => one.run === run.run && one.outcome === outcome)) return;
     const guess = inWords(this.guesses.get(run.run) ?? []);
-    const line = { rates: ratesText(frame.rates), settings: run.title, guess, outcome };
-    this.outcomes.push(line);
-    this.send({ type: "outcome", run: run.run, outcome: line });
-    this.table.replaceChildren(table(this.outcomes));
+    const line = { run: run.run, rates: ratesText(frame.rates), settings: run.title, guess, outcome };
+    this.outcomes = [...outcomes.filter(one => one.run !== run.run), line];
+    this.send({ type: "outcome", outcome: line });
+    this.list();
+  }
+
+  /** The table of runs, newest first. */
+  list() {
+    const row = (tag, words) => h("tr", {}, ...words.map(word => h(tag, {}, word)));
+    const rows = this.outcomes.slice(-ROWS).reverse().map(o => row("td", [o.rates, o.settings, o.guess, o.outcome]));
+    const head = h("thead", {}, row("th", ["learning rate", "run", "guess", "outcome"]));
+    const all = h("table", {}, h("caption", {}, "Runs so far, newest first"), head, h("tbody", {}, ...rows));
+    const names = { class: "scroll", tabindex: 0, role: "region", "aria-label": "Table of runs", hidden: !rows.length };
+    this.table.replaceChildren(h("div", names, all));
   }
 
   // ---- the end
@@ -297,16 +297,13 @@ export class View {
   /** The engine cannot be reached. */
   fail(text) {
     this.form.disabled = this.past.element.disabled = true;
-    clearTimeout(this.waiting);
     this.past.stop();
     this.facts.textContent = "";
     this.said = this.verdict.textContent = text;
-    this.speak(text);
   }
 
   destroy() {
     this.send({ type: "bye" });
-    clearTimeout(this.waiting);
     this.past.stop();
     this.over.abort();
     cancelAnimationFrame(this.pending);
