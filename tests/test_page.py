@@ -181,7 +181,7 @@ def test_frames_come_many_times_a_second(open_page):
     button(page, "Pause").click()
     speed = re.search(r"[\d,]+ iterations/s", page.locator(".facts").inner_text())
     print(f"{rate:.1f} frames/s, {speed and speed[0]}")
-    assert rate > 4  # it was 30 and more; a busy machine is no failure
+    assert rate > 1  # it was 30 and more; a busy machine is no failure, and tests/bench.py --lab measures a quiet one
 
 
 def test_the_keyboard_reaches_everything(open_page):
