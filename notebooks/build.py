@@ -17,6 +17,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import inspect
+import io
 import json
 import sys
 import tempfile
@@ -129,7 +130,7 @@ def stale_picture(path: Path, draw: Callable) -> list[str]:
     if not path.is_file():
         return ["(it is not built)"]
     with Image.open(path) as image:
-        text = image.info.get("Comment")
+        text = image.info.get("Comment") or image.info.get("xmp")
     return changes(json.loads(text) if text else None, [inspect.getsource(draw)])
 
 
@@ -203,7 +204,7 @@ def build(path: Path, notebook: nbformat.NotebookNode, force: bool = False) -> N
         write(keep_outputs(notebook, path), path)
 
 
-# ---- the pictures that README.md shows, from the recorded runs with seed 0
+# ---- the pictures that README.md shows, from recorded runs: two of those with seed 0, and one that moves
 
 
 def triptych():
@@ -223,9 +224,54 @@ def atlas():
     return plots.atlas(trace, (0, late, -2, -1), hazard.cliffs()[1])
 
 
+def lab() -> list:
+    """Images, one an iteration, of the run at 1e-3 with the median life of those recorded with an atlas at each: losses, atlas,
+    and logits against the cliff."""
+    import numpy as np
+
+    from utils import data, hazard, plots, sweep
+    from utils.trace import ATLAS_Z
+
+    whole = [trace for trace in sweep.recorded("pulses_lr1e-3") if len(trace.atlas["iteration"]) == trace.iterations]
+    traces = sorted(whole, key=lambda trace: trace.nan_at or np.inf)
+    trace, pulses, cliff = traces[len(traces) // 2], data.load("pulses"), hazard.cliffs()[1]
+
+    def losses(axes, count: int) -> None:
+        at = np.arange(1, count + 1)
+        axes.plot(at, trace.loss_g[:count], "o-", color=plots.GENERATOR_COLOUR, label="G")
+        axes.plot(at, trace.loss_d[:count], "o--", color=plots.DISCRIMINATOR_COLOUR, label="D")
+        axes.set(yscale="log", ylim=(1e-3, 30), xlim=(0.5, trace.iterations + 1.5), xlabel="iteration", title="losses")
+        axes.legend(loc="lower left")
+        if count == trace.nan_at:
+            axes.axvline(count, color=plots.NAN_COLOUR, linestyle=":", linewidth=2)
+            axes.text(count - 0.2, 15, f"NaN at {count}", ha="right", weight="bold")
+
+    def logits(axes, count: int) -> None:
+        axes.plot(ATLAS_Z, trace.atlas["logit"][count - 1], color=plots.DISCRIMINATOR_COLOUR)
+        axes.axhline(cliff, color=plots.NAN_COLOUR, linestyle="--")
+        axes.text(-5.8, cliff + 1, f"cliff {cliff:.2f}")
+        axes.plot(trace.fake_max_z[count - 1], trace.fake_max[count - 1], "o", color=plots.GENERATOR_COLOUR, markersize=9)
+        axes.set(xlim=(-6, 6), ylim=(-15, 30), xlabel="latent z", title="D's logit; dot: the largest one of G's batch")
+
+    frames = []
+    for count in range(1, trace.iterations + 1):
+        picture = plots.Picture(alt="", width=9, height=4.5)
+        axes = picture.subplot_mosaic([["losses", "atlas"], ["losses", "logits"]])
+        losses(axes["losses"], count)
+        plots.draw_atlas(axes["atlas"], trace.atlas["image"][count - 1], pulses)
+        axes["atlas"].set(title="all that G can draw", ylabel="time (samples)")
+        logits(axes["logits"], count)
+        picture.suptitle(f"learning rate 1e-3, iteration {count}", weight="bold")
+        file = io.BytesIO()
+        picture.savefig(file, format="png", dpi=90)
+        frames.append(Image.open(file).convert("RGB"))
+    return frames
+
+
 PICTURES = {
     "triptych.png": (triptych, ["data/published.csv", *(f"data/pulses_lr{rate}/*.npz" for rate in ("1e-3", "1e-4", "1e-5"))]),
     "atlas.png": (atlas, ["data/pulses_lr1e-4/*.npz"]),
+    "lab.webp": (lab, ["data/pulses_lr1e-3/*.npz"]),
 }
 
 
@@ -235,8 +281,13 @@ def build_picture(name: str, force: bool = False) -> None:
     if force or changed:
         print(f"{name}: {', '.join(changed) or 'asked for'}", flush=True)
         built_from = fingerprint([inspect.getsource(draw)], data, provenance()["torch"])
+        drawn, note = draw(), json.dumps(built_from)
         with replacing(FOLDER / name) as unfinished:
-            draw().savefig(unfinished, format="png", metadata={"Comment": json.dumps(built_from)})
+            if isinstance(drawn, list):  # a second each, and the last one stays for a while
+                more = {"append_images": drawn[1:], "duration": [1000] * (len(drawn) - 1) + [5000], "xmp": note.encode()}
+                drawn[0].save(unfinished, format="WEBP", save_all=True, loop=0, quality=80, **more)
+            else:
+                drawn.savefig(unfinished, format="png", metadata={"Comment": note})
 
 
 def check() -> list[str]:
