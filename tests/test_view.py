@@ -14,7 +14,8 @@ from utils.lab.view import HERE, MODULES, STYLE, bundle, widget
 
 BATCH, POINTS, HIGHEST, LOWEST = 16, 33, 16.6355, -88.7228
 SETTINGS = {"data": "pulses", "fix": "no fix", "batch": BATCH, "seed": 0}
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The lab</title><style>:root {{ color-scheme: light dark }} body {{ margin: 0 }} {style}</style>
+PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>The lab</title>
+<style>:root {{ color-scheme: light dark }} body {{ margin: 0 }} {style}</style>
 <body><main id="root"></main><script type="module">{code}
 window.sent = [];
 window.parts = {{ parseGuesses, score, chance, Series, ratesText, rateText }};
@@ -197,7 +198,8 @@ def test_guesses_are_understood(engine, text, guesses, left):
 def test_numbers_are_written_as_people_say_them(engine):
     compared = engine.page.evaluate("() => [[100], [14], [20], [33, 500], []].map(guesses => parts.score(guesses, 14))")
     factors = ["you 100, it was 14: a factor of 7.", "you 14, it was 14: exactly right.", "you 20, it was 14: a factor of 1.4."]
-    assert compared == [f"Guess: {one}" for one in factors] + ["2 guesses, median 500; nearest 33, it was 14: a factor of 2.4.", ""]
+    many = "2 guesses, median 500; nearest 33, it was 14: a factor of 2.4."
+    assert compared == [*(f"Guess: {one}" for one in factors), many, ""]
     chances = engine.page.evaluate("() => [0.153, 0.0763, 1e-4, 0.997].map(parts.chance)")
     assert chances == ["15 %", "7.6 %", "1 in 10,000", "> 99 %"]
     assert engine.page.evaluate("() => [3e-4, 0.1, 0.00123456789].map(parts.rateText)") == ["3e-4", "1e-1", "1.23456789e-3"]
@@ -208,16 +210,17 @@ def test_numbers_are_written_as_people_say_them(engine):
 
 def test_the_kernels_buffers_become_arrays(engine):
     code = widget().replace("export default", "window.widget =")
-    found = engine.page.evaluate("""code => {
+    script = """code => {
       const bytes = new Uint8Array(1 + 8), model = { on: (_, hear) => { model.hear = hear; }, send() {} };
       bytes.set(new Uint8Array(new Float32Array([1.5, -2]).buffer), 1); // odd offset, as in a message of several buffers
       new Function(code)();
       window.widget.render({ model, el: document.createElement("div") });
-      const heard = [], run = { type: "moment", arrays: ["z"], run: undefined };
-      Map.prototype.set = (set => function (key, value) { heard.push(value); return set.call(this, key, value); })(Map.prototype.set);
+      const heard = [], run = { type: "moment", arrays: ["z"], run: undefined }, { set } = Map.prototype;
+      Map.prototype.set = function (key, value) { heard.push(value); return set.call(this, key, value); };
       model.hear(run, [new DataView(bytes.buffer, 1, 8)]);
       return [heard[0].type, heard[0].z instanceof Float32Array, ...heard[0].z];
-    }""", code)
+    }"""
+    found = engine.page.evaluate(script, code)
     assert found == ["moment", True, 1.5, -2]
 
 
@@ -227,7 +230,8 @@ def test_a_long_curve_keeps_its_spike_in_few_entries(engine):
       rows[9 * 54321] = 50;
       series.append(rows, 100000);
       series.append(rows.subarray(0, 9 * 10), 100000); // sent twice: dropped
-      const most = series.entries.findIndex(entry => entry.high[0] === 50), steps = series.entries.map(({ at }, k) => at - (series.entries[k - 1]?.at ?? 0));
+      const { entries } = series, most = entries.findIndex(entry => entry.high[0] === 50);
+      const steps = entries.map(({ at }, k) => at - (entries[k - 1]?.at ?? 0));
       return [series.last, series.entries.length < 2048, series.find(54322) === most, steps.at(-1), new Set(steps).size <= 2];
     }""")
     assert found == [100_000, True, True, 1, True]
