@@ -2,11 +2,50 @@
 # # 09 Other NaNs
 #
 # After this notebook you will be able to
-# - recognise nine ways in which training turns NaN, each in its smallest form;
-# - name the early sign to plot and the fix for each;
-# - walk from symptom to check to fix along one flowchart.
+# - walk from a symptom to its cause along one flowchart, with one line of code a question;
+# - recognise twelve ways in which training turns NaN, each in its smallest form;
+# - name the quantity to plot beforehand and the fix for each.
 #
 # **Time:** under 1 minute to run, 25 to read. **Prerequisites:** notebook 04.
+#
+# ## The flowchart
+#
+# Start here with a NaN of your own. Click on the answer that is yours; the numbers lead to the sections below.
+#
+# <details><summary><b>Is every batch finite?</b> <code>torch.isfinite(batch).all()</code> &nbsp; No</summary>
+#
+# The data did it: a missing value, a constant column that was standardised, a logarithm of 0 in the preparation. Section 8.
+# </details>
+# <details><summary><b>Is every batch finite?</b> &nbsp; Yes</summary>
+# <details><summary>&nbsp; <b>Did the loss grow for several iterations before?</b> <code>print(loss.item())</code> &nbsp; Yes</summary>
+#
+# Divergence: the learning rate is too high, or nothing bounds the network. Section 1, and section 12 if the loss is a square.
+# </details>
+# <details><summary>&nbsp; <b>Did the loss grow before?</b> &nbsp; No</summary>
+# <details><summary>&nbsp;&nbsp; <b>Is it finite in 32 bits?</b> <code>torch.autocast(..., enabled=False)</code> &nbsp; Yes</summary>
+#
+# Half precision: the cliff of a sigmoid or a softmax, overflow, an epsilon that is 0, a scaler in the wrong hands. Sections 4 and 5.
+# </details>
+# <details><summary>&nbsp;&nbsp; <b>Is it finite in 32 bits?</b> &nbsp; No</summary>
+# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> <code>torch.isfinite(loss)</code> is False</summary>
+#
+# The forward pass: a log, a division, an empty mean. Sections 2, 6, 7, 10 and 11.
+# </details>
+# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> <code>[torch.isfinite(p.grad).all() for p in model.parameters()]</code> holds a False, the loss was finite</summary>
+#
+# The backward pass: a root at 0, a `where`, a norm. Sections 3, 7 and 9.
+# </details>
+# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> Loss and gradients were finite, <code>torch.isfinite(p).all()</code> is not</summary>
+#
+# The optimiser: its moments or its epsilon. Section 5.
+# </details>
+# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> I cannot tell</summary>
+#
+# Put `guard` around the loop and read its verdict: notebook 10.
+# </details>
+# </details>
+# </details>
+# </details>
 
 # %% tags=["setup"]
 import math
@@ -17,292 +56,459 @@ import torch
 from torch import nn
 
 from utils.autopsy import Collapse, guard
+from utils.exercises import ____, check, guess, outcome
 
-pd.options.display.max_colwidth = None  # the catalogue holds sentences
+# %% tags=["setup", "hide-input"]
+pd.options.display.max_colwidth = None  # the tables hold sentences
 warnings.filterwarnings("ignore", message="std")  # torch warns of the std of one number: that is one of our cases
-
-# %% tags=["setup"]
 catalogue = []
 
 
-def judge(cause, loss, weights=(1.0,), dtype=torch.float32, optimiser=torch.optim.SGD, sign="", fix=""):
-    """Minimise loss(w, i) for five iterations under the guard, note its verdict and print it."""
-    w = nn.Parameter(torch.tensor(weights, dtype=dtype))
-    steps, verdict = optimiser([w], lr=0.1), None
+def judge(cause, loss, lr=0.1, iterations=5, dtype=torch.float32, optimiser=torch.optim.SGD):
+    """Minimise loss(w, i) from w = 1 under the guard, print what it says, and note it for the table at the end."""
+    w = nn.Parameter(torch.ones(1, dtype=dtype))
+    steps = optimiser([w], lr=lr)
     try:
-        for i in guard(range(5), steps):
+        for i in guard(range(iterations), steps):
             steps.zero_grad()
             loss(w, i).backward()
             steps.step()
     except Collapse as collapse:
         verdict = collapse.verdict
-    catalogue.append((cause, verdict, sign, fix))
-    return print(verdict or "all finite")
+        catalogue.append((cause, verdict))
+        print(verdict.cause, *verdict.steps[:4], verdict.advice, sep="\n    ")
+        return verdict
+    return print("all finite")
+
+
+def message(function):
+    """The first line of the error that a call raises."""
+    try:
+        function()
+    except Exception as error:
+        return str(error).splitlines()[0].split(" of distribution")[0]
 
 
 # %% [markdown]
-# `judge` is a training loop of four lines on a handful of weights. The guard around it says what went wrong. For each cause: guess the operation first, then
-# look.
+# ## The messages
 #
-# ## 1. The log of a saturated sigmoid
-#
-# The one you know. One logit of 17.
+# People search for the words on their screen. These are PyTorch's, raised here, and where each leads.
 
-# %%
-def saturated(w, i):
-    score = torch.sigmoid(17 * w)
-    return -torch.log(1 - score).sum()
+# %% tags=["hide-input"]
+BAD, ZERO = torch.tensor([math.nan, 1.0]), torch.zeros(1, requires_grad=True)
 
 
-judge("log of a saturated sigmoid", saturated, sign="largest logit near 16.64", fix="a loss computed from logits")
+def anomaly(function):
+    """A call that runs forward and backward under detect_anomaly."""
+    def run():
+        with warnings.catch_warnings(), torch.autograd.detect_anomaly(check_nan=True):
+            warnings.simplefilter("ignore")
+            function(ZERO).sum().backward()
+    return run
+
+
+parameter = nn.Parameter(torch.zeros(1))
+parameter.grad = torch.tensor([math.nan])
+RAISED = [
+    (anomaly(lambda x: 0 * x.sqrt()), "a root at 0: 3"),
+    (anomaly(lambda x: torch.where(x > 0, x.log(), x)), "a log at 0: 2, 9"),
+    (anomaly(lambda x: -torch.log(1 - torch.sigmoid(17 + x))), "the victim of a log behind it: 2"),
+    (anomaly(lambda x: x / x), "0 divided by 0: 3, 7, 11"),
+    (anomaly(lambda x: 0 * x**0.5), "a power below 1 at 0: 3"),
+    (lambda: nn.BCELoss()(BAD, torch.ones(2)), "NaN arrived in the score: go upstream with the flowchart"),
+    (lambda: torch.multinomial(BAD, 1), "the same, in sampled text or actions"),
+    (lambda: torch.distributions.Categorical(logits=BAD), "the same, in reinforcement learning"),
+    (lambda: torch.linalg.svd(torch.full((2, 2), math.nan)), "the same, in linear algebra"),
+    (lambda: nn.utils.clip_grad_norm_([parameter], 1.0, error_if_nonfinite=True), "a gradient; clipping cannot mend it"),
+]
+messages = pd.DataFrame([(message(call), where) for call, where in RAISED], columns=["PyTorch says", "section"])
+messages.style.hide(axis="index").set_properties(**{"text-align": "left"})
 
 # %% [markdown]
-# ## 2. A square root at 0
+# Trainers have words of their own for a loss that is not finite: `loss=nan` in a progress bar, "NaN/Inf found in loss", "Loss became infinite or NaN at
+# iteration=..." (detectron2), "Invalid loss, terminating training" (Keras). They name no cause: start at the flowchart. "Gradient overflow. Skipping step"
+# (apex) and "Minimum loss scale reached" (fairseq) belong to section 4.
 #
-# The gradient penalty of WGAN-GP needs the length of a gradient. If D's ReLUs are all dead, the gradient is 0, its length is 0, and all is finite.
-# **Predict:** what is the slope of the square root at 0?
+# ## 1. Plain divergence
+#
+# Each section below trains one weight, which starts at 1, with `judge`: a loop of three lines under the guard of notebook 10. It prints what the guard says.
+# The commonest NaN needs no cliff. A linear regression, and a learning rate of 1.
+#
+# **Predict:** after how many iterations does the loss overflow?
+#
+# <details><summary>Answer, if you have no kernel</summary>
+#
+# A few dozen. The loss is a square, so it grows by the square of the factor by which the error grows, and 32 bits end at 3.4e38.
+# </details>
 
 # %%
-def penalty(w, i):
-    slope = w * torch.zeros(3)  # what a dead network returns as its gradient
-    length = slope.square().sum().sqrt()
-    return (length - 1) ** 2
+guess("09.divergence", "iterations until the loss is infinite", unit="iterations")
 
-
-judge("square root at 0 (gradient penalty)", penalty, sign="gradient norm of D near 0", fix="Tensor.norm, or + 1e-12 inside")
+# %%
+x = torch.linspace(-3, 3, 50)
+verdict = judge("a learning rate that is too high", lambda w, i: ((w - 2) * x).square().mean(), lr=1.0, iterations=200)
+outcome("09.divergence", verdict.iteration)
 
 # %% [markdown]
-# The forward pass is innocent: the verdict says *backward*. `Tensor.norm` defines its slope at 0 as 0, and survives:
+# The guard looked back: the gradient had been growing by the same factor each iteration, from the first one on. That is what tells divergence from the
+# collapse of this series, which comes out of the blue. A lower rate cures it; here it must be below 2 divided by the curvature of the loss.
+#
+# ## 2. The log of a saturated sigmoid
+#
+# The one that you know, at a logit of 17.
 
 # %%
-def penalty_with_norm(w, i):
-    slope = w * torch.zeros(3)
-    return (slope.norm() - 1) ** 2
-
-
-judge("the same with Tensor.norm", penalty_with_norm)
+judge("the log of a saturated sigmoid", lambda w, i: -torch.log(1 - torch.sigmoid(17 * w)).sum());
 
 # %% [markdown]
-# ## 3. Half precision
+# ## 3. A root at 0
 #
-# The cliff of the sigmoid is at 8.3 in float16, and sums and products end at 65,504.
+# The penalty of WGAN-GP needs the length of a gradient. If D's ReLUs are all dead, that length is 0, and everything is finite.
+#
+# **Predict:** who turns NaN first?
+#
+# <details><summary>Answer, if you have no kernel</summary>
+#
+# The gradient. The slope of the root at 0 is infinite, and the slope of the square inside it is 0: their product is NaN.
+# </details>
 
 # %%
-def half(w, i):
-    score = torch.sigmoid(9 * w.half())
-    return -torch.log(1 - score).float().sum()
-
-
-judge("sigmoid in half precision", half, sign="the loss scale keeps shrinking", fix="head and loss in float32")
+guess("09.root", "first", choices=["the loss", "a gradient", "a weight"])
 
 # %%
-def overflow(w, i):
-    activation = 300 * w.half()
-    return (activation * activation).float().sum()
-
-
-judge("overflow in half precision", overflow, sign="largest activation near 65,504", fix="bfloat16, or normalise")
+verdict = judge("a square root at 0", lambda w, i: ((w * torch.zeros(3)).square().sum().sqrt() - 1) ** 2)
+outcome("09.root", "a gradient" if verdict.phase == "backward" else "the loss")
+judge("the same with Tensor.norm", lambda w, i: ((w * torch.zeros(3)).norm() - 1) ** 2)
 
 # %% [markdown]
-# ## 4. Adam's epsilon in half precision
-#
-# Adam divides by the root of its second moment plus 1e-8. **Predict:** how much is 1e-8 in 16-bit numbers?
+# `Tensor.norm` defines its slope at 0 as 0, and survives. Perceptual losses divide features by their length and add the epsilon *outside* the root, where
+# it protects the division and not the slope:
 
 # %%
-def quiet(w, i):
-    return (w * (1e-4 if i == 0 else 0.0)).sum()  # one small gradient, then none
+def perceptual(w, i, inside=0.0):
+    features = w * torch.zeros(3)
+    return (features / ((features.square().sum() + inside).sqrt() + 1e-10)).sum()
 
 
+judge("a root with the epsilon outside", perceptual)
+judge("the same with the epsilon inside", lambda w, i: perceptual(w, i, inside=1e-10))
+
+# %% [markdown]
+# ## 4. Half precision
+#
+# The cliff of the sigmoid is nearer: it is at 8.3 in float16 and at 6.2 in bfloat16. Autocast moves the loss there without being asked.
+
+# %%
+def autocast(w, i):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        return -torch.log(1 - torch.sigmoid(nn.functional.linear(w, torch.full((1, 1), 7.0)))).sum()
+
+
+judge("a loss under bfloat16 autocast", autocast)
+judge("an overflow in float16", lambda w, i: (300 * w.half()).square().float().sum());
+
+# %% [markdown]
+# float16 ends at 65,504. A `GradScaler` skips iterations whose gradients overflow, and halves its scale. Share one between two networks, and the overflow of
+# one starves the other. Here D overflows in each iteration, and G's gradient is 1e-8:
+
+# %% tags=["hide-input"]
+def last_gradients(shared):
+    """G's gradient, scaled, after 20 iterations beside a D that always overflows."""
+    weights = [nn.Parameter(torch.ones(1)) for _ in "GD"]
+    steps = [torch.optim.SGD([w], 0.1) for w in weights]
+    scalers = [torch.amp.GradScaler("cpu")] * 2 if shared else [torch.amp.GradScaler("cpu") for _ in "GD"]
+    for _ in range(20):
+        for w, step, scaler, size in zip(weights, steps, scalers, (1e-8, 90_000), strict=True):
+            step.zero_grad()
+            scaler.scale((size / 300 * w.half() * 300).float().sum()).backward()
+            scaler.step(step)
+        for scaler in set(scalers):
+            scaler.update()
+    return {"the scale": scalers[0].get_scale(), "G's gradient": weights[0].grad.item()}
+
+
+pd.DataFrame([last_gradients(True), last_gradients(False)], index=["one scaler for both", "a scaler each"])
+
+# %% [markdown]
+# Under the shared scaler G's gradient has become exactly 0: no NaN anywhere, and G has stopped learning. The sign is a scale that keeps falling.
+#
+# ## 5. Adam's epsilon in half precision
+#
+# Adam divides by the root of its second moment plus 1e-8. Both are 0 in float16 after a gradient of 1e-4 that is followed by none.
+
+# %%
 def adam(weights, lr):
     return torch.optim.Adam(weights, lr, foreach=False)
 
 
-judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam, sign="second moment is 0", fix="float32 weights and state")
+quiet = lambda w, i: (w * (1e-4 if i == 0 else 0.0)).sum()
+judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam);
 
 # %% [markdown]
-# The square of 1e-4 is below the smallest 16-bit number, and so is 1e-8. The optimiser divides by 0: the verdict says *optimiser*, and neither the loss nor
-# a gradient was ever wrong.
+# Neither the loss nor a gradient was ever wrong: the *optimiser* divided by 0. Keep weights and moments in float32.
 #
-# ## 5. A batch of one, a variance of zero
+# ## 6. A loss that is NaN while the weights are fine
 #
-# The last batch of an epoch may hold a single sample. And a feature that does not vary has a variance of 0.
+# All labels of a batch are padding. The mean over no label is 0/0, and the gradient is 0: training goes on, and the log says NaN.
 
 # %%
-def batch_of_one(w, i):
-    return (w * torch.ones(1)).std()
-
-
-judge("std of a batch of one", batch_of_one, sign="size of the last batch", fix="drop_last=True, or unbiased=False with an eps")
-
-# %%
-def no_variance(w, i):
-    return (w * torch.ones(4)).var().sqrt()
-
-
-judge("root of a variance of 0", no_variance, sign="std near 0", fix="+ eps inside the root")
+padding = torch.full((4,), -100)
+judge("every label ignored", lambda w, i: nn.functional.cross_entropy(w * torch.ones(4, 3), padding));
 
 # %% [markdown]
-# ## 6. A constant column in the data
-#
-# A dead sensor channel, a pixel that is always black. Standardising divides by its standard deviation. This NaN is in the data before the first iteration.
+# With gradient accumulation one empty micro-batch is enough, since the sum of all of them is NaN then:
 
 # %%
-torch.manual_seed(0)
-table = torch.randn(100, 5)
-table[:, 3] = 7.0
-table = (table - table.mean(0)) / table.std(0)
-model = nn.Linear(5, 1)
-steps = torch.optim.SGD(model.parameters(), lr=0.1)
-try:
-    for batch in guard(table.split(20), model, steps):
-        steps.zero_grad()
-        model(batch).square().mean().backward()
-        steps.step()
-except Collapse as collapse:
-    catalogue.append(("constant column, standardised", collapse.verdict, "std of a column is 0", "drop it, or divide by std + eps"))
-    print(collapse.verdict)
+def accumulated(w, i):
+    masks = torch.tensor([[1.0, 1.0], [0.0, 0.0], [1.0, 0.0]])
+    return sum((mask * (w - 2) ** 2).sum() / mask.sum() for mask in masks)
+
+
+judge("an empty micro-batch", accumulated);
 
 # %% [markdown]
-# The verdict names the batch, the sample and, as *feature*, the column: 3.
+# ## 7. A batch of one, a variance of 0
 #
-# ## 7. A `where` that does not protect
-#
-# The usual idea against the log of 0: choose the log only where it is defined. The value is right. **Predict:** the gradient?
+# The last batch of an epoch may hold one sample. And a feature that does not vary has a variance of 0.
 
 # %%
-def choose(w, i):
-    x = w - 1
-    return torch.where(x > 0, torch.log(x), x).sum()
-
-
-judge("log inside where", choose, sign="none", fix="a second where, around the argument")
-
-# %%
-def choose_twice(w, i):
-    x = w - 1
-    safe = torch.where(x > 0, x, torch.ones_like(x))
-    return torch.where(x > 0, torch.log(safe), x).sum()
-
-
-judge("the same with two where", choose_twice)
+judge("the std of a batch of one", lambda w, i: (w * torch.ones(1)).std())
+judge("the root of a variance of 0", lambda w, i: (w * torch.ones(4)).var().sqrt());
 
 # %% [markdown]
-# The branch that was not chosen still gets a gradient, 0, and multiplies it with the slope of the log at 0. Zero times infinity is NaN.
+# ## 8. A constant column in the data
 #
-# ## 8. Spectral norm of a layer that starts at zero
+# A dead sensor, a pixel that is always black: standardising divides by its standard deviation.
+
+# %%
+data = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
+data[:, 3] = 7.0
+data = (data - data.mean(0)) / data.std(0)
+verdict = judge("a constant column, standardised", lambda w, i: (w * data[20 * i : 20 * i + 20]).square().mean())
+print("columns with a NaN:", data.isnan().any(0).nonzero().flatten().tolist())
+
+# %% [markdown]
+# ## 9. A `where` that does not protect
+#
+# The usual idea against the log of 0 is to choose the log only where it is defined. The value is right, the gradient is not: the branch that was not
+# chosen gets a gradient of 0, and multiplies it with the slope of the log at 0.
+
+# %%
+judge("log inside where", lambda w, i: torch.where(w > 1, torch.log(w - 1), w).sum())
+judge("the same with two where", lambda w, i: torch.where(w > 1, torch.log(torch.where(w > 1, w - 1, 1.0)), w).sum())
+
+# %% [markdown]
+# ## 10. The log of a spectrum
+#
+# Silence has a spectrum of 0. Audio losses take its log.
+
+# %%
+window = torch.hann_window(16)
+judge("the log of a magnitude", lambda w, i: torch.stft(w * torch.zeros(64), 16, window=window, return_complex=True).abs().log().mean());
+
+# %% [markdown]
+# ## 11. Spectral norm of a layer that starts at zero
 #
 # Spectral norm divides the weights by their largest singular value. Some people initialise a last layer with zeros.
 
 # %%
-layer = nn.Linear(3, 2)
-nn.init.zeros_(layer.weight)
-layer = nn.utils.parametrizations.spectral_norm(layer)
-steps = torch.optim.SGD(layer.parameters(), lr=0.1)
-try:
-    for _ in guard(range(3), layer, steps):
-        steps.zero_grad()
-        layer(torch.ones(4, 3)).sum().backward()
-        steps.step()
-except Collapse as collapse:
-    catalogue.append(("spectral norm of zero weights", collapse.verdict, "singular value near 0", "no zero initialisation"))
-    print(collapse.verdict)
+layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
+nn.init.zeros_(layer.parametrizations.weight.original)
+judge("spectral norm of zero weights", lambda w, i: layer(w * torch.ones(4, 3)).sum());
 
 # %% [markdown]
-# ## 9. A loss without a cliff can still overflow
+# ## 12. A loss without a cliff still overflows
 #
 # LSGAN squares the logit: no log, no sigmoid. It is safe until the logit itself leaves all bounds.
 
 # %%
-def least_squares(w, i):
-    logit = 2e19 * w
-    return ((logit - 1) ** 2).sum()
-
-
-judge("LSGAN at a huge logit", least_squares, sign="largest logit grows by factors", fix="bound the critic: penalty, spectral norm, clipping")
+judge("LSGAN at a huge logit", lambda w, i: ((2e19 * w - 1) ** 2).sum());
 
 # %% [markdown]
 # ## The catalogue
 
-# %%
-found = [(cause, verdict.operation, verdict.phase, sign, fix) for cause, verdict, sign, fix in catalogue if verdict]
-columns = ["cause", "operation", "phase", "early sign", "fix"]
-pd.DataFrame(found, columns=columns).set_index("cause").rename_axis(index=None, columns="cause")
+# %% tags=["hide-input"]
+PLOT = {
+    "a learning rate that is too high": "the gradient's norm, on a log axis",
+    "the log of a saturated sigmoid": "the largest logit, against 16.64",
+    "a square root at 0": "the smallest value under the root",
+    "a root with the epsilon outside": "the smallest value under the root",
+    "a loss under bfloat16 autocast": "the largest logit, against 6.24",
+    "an overflow in float16": "the largest activation, against 65,504",
+    "Adam in half precision": "the smallest second moment",
+    "every label ignored": "the number of labels that count",
+    "an empty micro-batch": "the sum of each mask",
+    "the std of a batch of one": "the size of the last batch",
+    "the root of a variance of 0": "the smallest variance",
+    "a constant column, standardised": "each column's std, once, before training",
+    "log inside where": "the smallest argument of the log",
+    "the log of a magnitude": "the smallest magnitude",
+    "spectral norm of zero weights": "the largest singular value",
+    "LSGAN at a huge logit": "the largest logit",
+}
+rows = [(cause, verdict.operation, verdict.phase, PLOT[cause], verdict.advice.split("; notebook")[0]) for cause, verdict in catalogue]
+pd.DataFrame(rows, columns=["cause", "operation", "phase", "plot this", "then"]).set_index("cause")
 
 # %% [markdown]
+# Operation, phase and advice are the guard's, from the runs above.
+#
 # ## What does not help
 #
-# Clipping the gradient comes to mind first. It divides by the norm. **Predict** what it makes of one infinite entry:
+# Clipping the gradient comes to mind first. It divides by the norm.
 
 # %%
 for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
-    w = nn.Parameter(torch.zeros(2))
-    w.grad = torch.tensor(gradient)
-    nn.utils.clip_grad_norm_([w], max_norm=1.0)
-    print(gradient, "becomes", w.grad.tolist())
+    parameter = nn.Parameter(torch.zeros(2))
+    parameter.grad = torch.tensor(gradient)
+    nn.utils.clip_grad_norm_([parameter], max_norm=1.0)
+    print(gradient, "becomes", parameter.grad.tolist())
 
 # %% [markdown]
 # Clipping is a remedy for large gradients. It spreads a NaN, and turns an infinity into one.
 #
-# ## The flowchart
-#
-# ```
-# The loss is NaN.
-#  |
-#  +- Is the first batch finite?             no -> the data: constant column, missing value, unit   (6)
-#  |   torch.isfinite(batch).all()
-#  +- Are the initial weights finite, and    no -> initialisation, spectral norm of zeros           (8)
-#  |   the first output?
-#  +- Is the loss infinite before any        yes -> forward: log, exp, division, overflow           (1, 3, 5, 9)
-#  |   gradient is?
-#  +- Is the loss finite, a gradient not?    yes -> backward: sqrt at 0, norm, where, std           (2, 5, 7)
-#  +- Are loss and gradients finite,         yes -> optimiser: epsilon and moments in half          (4)
-#  |   the weights not?                             precision
-#  +- Only in half precision?                yes -> head, loss and optimiser state in float32       (3, 4)
-#  +- Anything else, or no time?             put guard() around the loop and read the verdict       (notebook 10)
-# ```
-#
 # ## Summary
 # - A NaN has a phase: data, forward, backward or optimiser. Find the phase first, then the operation.
-# - A finite loss proves little: several causes above live in the backward pass or in the optimiser.
+# - A finite loss proves little: several causes live in the backward pass or in the optimiser.
 # - Most causes have a quantity that approaches its limit beforehand: plot that, not the loss.
 # - Most fixes are one line, at the operation. Clipping gradients is not one of them.
+#
+# ## Three questions
+#
+# **Predict.** A row of attention scores is masked everywhere with minus infinity. What does its softmax hold?
+#
+# <details><summary>A. Zeros</summary>
+#
+# One could think so: exp of minus infinity is 0. But a softmax divides by the sum of the row, and that is 0 too.
+# </details>
+# <details><summary>B. NaN</summary>
+#
+# Yes: 0 divided by 0. The infinity was meant; the row in which nothing is left was not.
+# </details>
+# <details><summary>C. Equal shares</summary>
+#
+# That is what a row of equal *finite* scores would give. Subtracting the row's maximum, minus infinity, gives NaN here.
+# </details>
+#
+# **Explain.** Why does `detect_anomaly` name the sigmoid in the table of messages, and the guard in section 2 the log?
+#
+# <details><summary>A. detect_anomaly is wrong</summary>
+#
+# It says truly which *backward* operation first returned NaN. It was handed an infinity, and does not say by whom.
+# </details>
+# <details><summary>B. The log made an infinity, the sigmoid turned it into NaN</summary>
+#
+# Yes: the slope of the sigmoid there is 0, and 0 times infinity is NaN. The one is the cause, the other the first victim.
+# </details>
+# <details><summary>C. The guard reports the last operation before the loss</summary>
+#
+# It reports the first one that makes something not finite out of finite numbers. Here that is the log; in section 5 it is a division in the optimiser.
+# </details>
+#
+# **Transfer.** A loss is finite for 40,000 iterations and NaN at the next. The gradient's norm did not grow. What do you look at first?
+#
+# <details><summary>A. The learning rate</summary>
+#
+# Divergence shows in the norm for several iterations, as in section 1. A lower rate may only delay what happened here.
+# </details>
+# <details><summary>B. The batch, and the extreme values of what enters a log, a root or a division</summary>
+#
+# Yes: one sample out of the blue is the pattern of this series. Save the batch, and run it alone.
+# </details>
+# <details><summary>C. The optimiser's state</summary>
+#
+# It is NaN by now, as everything is. That says nothing about who was first.
+# </details>
 
 # %% [markdown]
 # ## Exercises
 #
-# **Exercise 1** (5 minutes, easy). Cosine similarity divides by two lengths. Judge a hand-written one at the zero vector, then torch's.
+# **Exercise 9.1: cosine similarity** (5 minutes, easy). Write the cosine of the angle between `a` and `b` so that its value and its gradient stay finite when `a`
+# is the zero vector. *Deliverable:* `cosine`, a function of two tensors. *Criterion:* right for ordinary vectors, finite at zero.
+#
+# <details><summary>Hint</summary>
+#
+# Section 3: where must the epsilon stand?
+# </details>
+
+# %% tags=["stub"]
+def cosine(a, b):
+    return ____
+
+
+check("9.1", cosine)
 
 # %% tags=["solution"]
-other = torch.tensor([1.0, 2.0, 3.0])
+def cosine(a, b):
+    return (a * b).sum() / ((a.square().sum() + 1e-12) * (b.square().sum() + 1e-12)).sqrt()
 
 
-def by_hand(w, i):
-    x = w * torch.zeros(3)
-    return (x * other).sum() / (x.norm() * other.norm())
-
-
-judge("cosine by hand", by_hand)
-judge("cosine of torch", lambda w, i: torch.cosine_similarity(w * torch.zeros(3), other, dim=0))
+check("9.1", cosine)
 
 # %% [markdown]
-# **Exercise 2** (5 minutes, medium). A softmax over a row of which everything is masked with minus infinity. Which operation does the guard blame, and why
-# is that fair?
+# **Exercise 9.2: how fast is too fast** (10 minutes, medium). For the regression of section 1, find the largest learning rate at which it still converges.
+# *Deliverable:* `limit`, a number. *Criterion:* within 2 %.
+#
+# <details><summary>Hint</summary>
+#
+# The loss is (w - 2)² times the mean of x². By which factor does one step multiply w - 2, and when is that factor between -1 and 1?
+# </details>
+
+# %% tags=["stub"]
+limit = ____
+check("9.2", limit)
 
 # %% tags=["solution"]
-def all_masked(w, i):
-    scores = (w * torch.ones(2, 3)).masked_fill(torch.tensor([[False] * 3, [True] * 3]), -math.inf)
-    return (torch.softmax(scores, 1) * w).sum()
+limit = 1 / x.square().mean().item()
+check("9.2", limit)
+
+# %% [markdown]
+# **Exercise 9.3: the cliff of a softmax** (10 minutes, medium). `-torch.log(torch.softmax(torch.tensor([0.0, x]), 0)[0])` is infinite for a large x.
+# *Deliverable:* `softmax_cliff`, the smallest whole x at which it is, in float32. *Criterion:* the exact number.
+#
+# <details><summary>Hint</summary>
+#
+# Try all whole numbers in a loop. It is the other side of the cliff: the small probability must become 0.
+# </details>
+
+# %% tags=["stub"]
+softmax_cliff = ____
+check("9.3", softmax_cliff)
+
+# %% tags=["solution"]
+def minus_log(x):
+    return -torch.log(torch.softmax(torch.tensor([0.0, float(x)]), 0)[0])
 
 
-judge("a row that is masked everywhere", all_masked)
+softmax_cliff = next(x for x in range(200) if minus_log(x).isinf())
+check("9.3", softmax_cliff)
 
-# %% [markdown] tags=["solution"]
-# The mask made the infinity on purpose. A softmax turns it into 0 where anything is left in the row, and into 0/0 where nothing is: the row should not have
-# been masked everywhere, so the line with the mask is where to look.
+# %% [markdown]
+# **Exercise 9.4: a masked mean** (5 minutes, easy). Repair section 6: a mean over a mask that is 0, not NaN, where the mask is empty. *Deliverable:*
+# `masked_mean`, a function of values and mask. *Criterion:* the same as before where the mask holds something; value and gradient finite where it does not.
+#
+# <details><summary>Hint</summary>
+#
+# `Tensor.clamp` bounds a divisor from below.
+# </details>
+
+# %% tags=["stub"]
+def masked_mean(values, mask):
+    return ____
+
+
+check("9.4", masked_mean)
+
+# %% tags=["solution"]
+def masked_mean(values, mask):
+    return (mask * values).sum() / mask.sum().clamp(min=1)
+
+
+check("9.4", masked_mean)
 
 # %% [markdown]
 # ## References
-# - I. Gulrajani et al., "Improved training of Wasserstein GANs", arXiv 1704.00028: the gradient penalty.
-# - P. Micikevicius et al., "Mixed precision training", arXiv 1710.03740: loss scales and float32 state.
-# - T. Miyato et al., "Spectral normalization for generative adversarial networks", arXiv 1802.05957.
-# - X. Mao et al., "Least squares generative adversarial networks", arXiv 1611.04076.
+# - I. Gulrajani et al., "Improved training of Wasserstein GANs", [arXiv 1704.00028](https://arxiv.org/abs/1704.00028): the gradient penalty.
+# - R. Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", [arXiv 1801.03924](https://arxiv.org/abs/1801.03924): features divided by their length.
+# - P. Micikevicius et al., "Mixed precision training", [arXiv 1710.03740](https://arxiv.org/abs/1710.03740): loss scales and float32 state.
+# - T. Miyato et al., "Spectral normalization for generative adversarial networks", [arXiv 1802.05957](https://arxiv.org/abs/1802.05957).
+# - X. Mao et al., "Least squares generative adversarial networks", [arXiv 1611.04076](https://arxiv.org/abs/1611.04076).
