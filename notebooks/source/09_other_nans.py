@@ -10,7 +10,7 @@
 #
 # ## The flowchart
 #
-# Start here with a NaN of your own. Click on the answer that is yours; the numbers lead to the sections below.
+# With a NaN of your own, start here and click on your answer. The numbers are those of the sections below.
 #
 # <details><summary><b>Is every batch finite?</b> <code>torch.isfinite(batch).all()</code> &nbsp; No</summary>
 #
@@ -92,7 +92,7 @@ def message(function):
 # %% [markdown]
 # ## The messages
 #
-# People search for the words on their screen. These are PyTorch's, raised here, and where each leads.
+# The words on your screen, as PyTorch raises them here, and where each leads.
 
 # %% tags=["hide-input"]
 BAD, ZERO = torch.tensor([math.nan, 1.0]), torch.zeros(1, requires_grad=True)
@@ -125,20 +125,20 @@ messages = pd.DataFrame([(message(call), where) for call, where in RAISED], colu
 messages.style.hide(axis="index").set_properties(**{"text-align": "left"})
 
 # %% [markdown]
-# Trainers have words of their own for a loss that is not finite: `loss=nan` in a progress bar, "NaN/Inf found in loss", "Loss became infinite or NaN at
-# iteration=..." (detectron2), "Invalid loss, terminating training" (Keras). They name no cause: start at the flowchart. "Gradient overflow. Skipping step"
-# (apex) and "Minimum loss scale reached" (fairseq) belong to section 4.
+# Trainers have words of their own: `loss=nan` in a progress bar, "NaN/Inf found in loss", "Loss became infinite or NaN at iteration=..." (detectron2),
+# "Invalid loss, terminating training" (Keras). They name no cause: start at the flowchart. "Gradient overflow. Skipping step" (apex) and "Minimum loss
+# scale reached" (fairseq) belong to section 4.
 #
 # ## 1. Plain divergence
 #
-# Each section below trains one weight, which starts at 1, with `judge`: a loop of three lines under the guard of notebook 10. It prints what the guard says.
-# The commonest NaN needs no cliff. A linear regression, and a learning rate of 1.
+# Each section trains one weight, which starts at 1, with `judge`: three lines under the guard of notebook 10, whose words it prints. The first NaN needs no
+# cliff: a linear regression, and a learning rate of 1.
 #
 # **Predict:** after how many iterations does the loss overflow?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# A few dozen. The loss is a square, so it grows by the square of the factor by which the error grows, and 32 bits end at 3.4e38.
+# A few dozen. The error grows by the same factor each time, and its square ends at 3.4e38.
 # </details>
 
 # %%
@@ -150,8 +150,8 @@ verdict = judge("a learning rate that is too high", lambda w, i: ((w - 2) * x).s
 outcome("09.divergence", verdict.iteration)
 
 # %% [markdown]
-# The guard looked back: the gradient had been growing by the same factor each iteration, from the first one on. That is what tells divergence from the
-# collapse of this series, which comes out of the blue. A lower rate cures it; here it must be below 2 divided by the curvature of the loss.
+# The guard looked back: the gradient grew by the same factor each iteration. That tells divergence from the collapse of this series, which comes out of the
+# blue. A lower rate cures it.
 #
 # ## 2. The log of a saturated sigmoid
 #
@@ -163,13 +163,13 @@ judge("the log of a saturated sigmoid", lambda w, i: -torch.log(1 - torch.sigmoi
 # %% [markdown]
 # ## 3. A root at 0
 #
-# The penalty of WGAN-GP needs the length of a gradient. If D's ReLUs are all dead, that length is 0, and everything is finite.
+# The penalty of WGAN-GP needs the length of a gradient. If D's ReLUs are all dead, that length is 0.
 #
 # **Predict:** who turns NaN first?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# The gradient. The slope of the root at 0 is infinite, and the slope of the square inside it is 0: their product is NaN.
+# A gradient. The slope of the root at 0 is infinite, that of the square inside it is 0: their product is NaN.
 # </details>
 
 # %%
@@ -208,8 +208,8 @@ judge("a loss under bfloat16 autocast", autocast)
 judge("an overflow in float16", lambda w, i: (300 * w.half()).square().float().sum());
 
 # %% [markdown]
-# float16 ends at 65,504. A `GradScaler` skips iterations whose gradients overflow, and halves its scale. Share one between two networks, and the overflow of
-# one starves the other. Here D overflows in each iteration, and G's gradient is 1e-8:
+# float16 ends at 65,504. A `GradScaler` skips an iteration whose gradients overflow, and halves its scale. Two networks share one here; D overflows in each
+# iteration, and G's gradient is 1e-8:
 
 # %% tags=["hide-input"]
 def last_gradients(shared):
@@ -230,7 +230,7 @@ def last_gradients(shared):
 pd.DataFrame([last_gradients(True), last_gradients(False)], index=["one scaler for both", "a scaler each"])
 
 # %% [markdown]
-# Under the shared scaler G's gradient has become exactly 0: no NaN anywhere, and G has stopped learning. The sign is a scale that keeps falling.
+# Under the shared scaler G's gradient is exactly 0 in the end: no NaN, and no learning. The sign is a scale that keeps falling.
 #
 # ## 5. Adam's epsilon in half precision
 #
@@ -290,8 +290,8 @@ print("columns with a NaN:", data.isnan().any(0).nonzero().flatten().tolist())
 # %% [markdown]
 # ## 9. A `where` that does not protect
 #
-# The usual idea against the log of 0 is to choose the log only where it is defined. The value is right, the gradient is not: the branch that was not
-# chosen gets a gradient of 0, and multiplies it with the slope of the log at 0.
+# Choose the log only where it is defined: the value is right, the gradient is not. The branch that was not chosen gets a gradient of 0, and multiplies it
+# with the slope of the log at 0.
 
 # %%
 judge("log inside where", lambda w, i: torch.where(w > 1, torch.log(w - 1), w).sum())
@@ -309,7 +309,7 @@ judge("the log of a magnitude", lambda w, i: torch.stft(w * torch.zeros(64), 16,
 # %% [markdown]
 # ## 11. Spectral norm of a layer that starts at zero
 #
-# Spectral norm divides the weights by their largest singular value. Some people initialise a last layer with zeros.
+# It divides the weights by their largest singular value.
 
 # %%
 layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
@@ -319,7 +319,7 @@ judge("spectral norm of zero weights", lambda w, i: layer(w * torch.ones(4, 3)).
 # %% [markdown]
 # ## 12. A loss without a cliff still overflows
 #
-# LSGAN squares the logit: no log, no sigmoid. It is safe until the logit itself leaves all bounds.
+# LSGAN squares the logit: safe until the logit itself leaves all bounds.
 
 # %%
 judge("LSGAN at a huge logit", lambda w, i: ((2e19 * w - 1) ** 2).sum());
@@ -386,7 +386,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 # </details>
 # <details><summary>C. Equal shares</summary>
 #
-# That is what a row of equal *finite* scores would give. Subtracting the row's maximum, minus infinity, gives NaN here.
+# That is what a row of equal *finite* scores would give.
 # </details>
 #
 # **Explain.** Why does `detect_anomaly` name the sigmoid in the table of messages, and the guard in section 2 the log?
@@ -401,7 +401,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 # </details>
 # <details><summary>C. The guard reports the last operation before the loss</summary>
 #
-# It reports the first one that makes something not finite out of finite numbers. Here that is the log; in section 5 it is a division in the optimiser.
+# It reports the first one that makes something not finite out of finite numbers, wherever that stands.
 # </details>
 #
 # **Transfer.** A loss is finite for 40,000 iterations and NaN at the next. The gradient's norm did not grow. What do you look at first?
