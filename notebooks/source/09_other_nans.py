@@ -101,9 +101,10 @@ BAD, ZERO = torch.tensor([math.nan, 1.0]), torch.zeros(1, requires_grad=True)
 def anomaly(function):
     """A call that runs forward and backward under detect_anomaly."""
     def run():
-        with warnings.catch_warnings(), torch.autograd.detect_anomaly(check_nan=True):
-            warnings.simplefilter("ignore")
-            function(ZERO).sum().backward()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it warns that it is slow
+            with torch.autograd.detect_anomaly():
+                function(ZERO).sum().backward()
     return run
 
 
@@ -458,7 +459,7 @@ limit = ____
 check("9.2", limit)
 
 # %% tags=["solution"]
-limit = 1 / x.square().mean().item()
+limit = 1 / torch.linspace(-3, 3, 50).square().mean().item()
 check("9.2", limit)
 
 # %% [markdown]
