@@ -4,13 +4,11 @@
 # After this notebook you will be able to
 # - say what nine GAN losses do with the batch that ended a run;
 # - tell a cure from a mask: a loss that stays finite is not yet a network that learns;
-# - judge what people try, with an interval and a rate.
+# - judge what people try, by rate.
 #
 # **Time:** 1 to 2 minutes to run, 30 to read. **Prerequisites:** notebooks 02 and 04.
 
 # %% tags=["setup"]
-import math
-
 import numpy as np
 import pandas as pd
 import torch
@@ -122,8 +120,8 @@ picture.supxlabel("logit of a generated sample")
 picture
 
 # %% [markdown]
-# One row keeps to the grey line from end to end: `logits`. The naive loss follows it up to the cliff (dashed) and is NaN beyond. The three below remove the hatching by
-# laying the slope flat: on the right D is told nothing, on the left G is told nothing. A loss on its ceiling cannot show the way down.
+# `logits` keeps to the grey line from end to end. The naive loss follows it up to the cliff (dashed) and is NaN beyond. The three below remove the hatching by laying the
+# slope flat: on the right D is told nothing, on the left G is told nothing. A loss on its ceiling cannot show the way down.
 #
 # <details><summary>For the referee: where the cuts are</summary>
 #
@@ -177,7 +175,7 @@ grid[0, 0].legend(fontsize=8)
 picture
 
 # %% [markdown]
-# The upper row is all that a training plot shows. A flat line may even pass for convergence; the ticks 18.42 and 100 are the ceilings of `epsilon` and `bce`. The
+# The upper row is all that a training plot shows; the ticks 18.42 and 100 are the ceilings of `epsilon` and `bce`. The
 # lower row says what happened: where it falls to 0 and stays there, G learns nothing any more. So count pulls, not NaNs: `alive(gan)`.
 # (It looks at G only. Of `hinge`, `wgan` and `lsgan`, whose pull never fades, it says little.)
 
@@ -191,7 +189,7 @@ picture
 # - none ended, but one is dead, or went on past a broken loss: **masks** (**dead**, if the loss itself is sound);
 # - none ended, all alive: **cures** if this loss is finite and answers every mistake, otherwise **unproven**.
 #
-# **Predict:** "skip the step when a gradient is bad" is a popular remedy. Which verdict will it get at 1e-3?
+# **Predict:** somebody skips each step whose gradient is bad. Which verdict at 1e-3?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
@@ -361,7 +359,7 @@ pd.read_csv("../data/matlab.csv").set_index("logit")
 #
 # <details><summary>Hint</summary>
 #
-# On paper G's slope is -1 there. Look for the largest logit at which the computed one is above -0.5.
+# On paper G's slope is nearly -1 there.
 # </details>
 
 # %% tags=["stub"]

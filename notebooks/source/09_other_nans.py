@@ -76,8 +76,7 @@ def judge(cause, loss, lr=0.1, iterations=5, dtype=torch.float32, optimiser=torc
     except Collapse as collapse:
         verdict = collapse.verdict
         catalogue.append((cause, verdict))
-        print(verdict.cause, *verdict.steps[:4], verdict.advice, sep="\n    ")
-        return verdict
+        return print(verdict.cause, *verdict.steps[:4], verdict.advice, sep="\n    ")
     return print("all finite")
 
 
@@ -147,8 +146,8 @@ guess("09.divergence", "iterations until the loss is infinite", unit="iterations
 
 # %%
 x = torch.linspace(-3, 3, 50)
-verdict = judge("a learning rate that is too high", lambda w, i: ((w - 2) * x).square().mean(), lr=1.0, iterations=200)
-outcome("09.divergence", verdict.iteration)
+judge("a learning rate that is too high", lambda w, i: ((w - 2) * x).square().mean(), lr=1.0, iterations=200)
+outcome("09.divergence", catalogue[-1][1].iteration)
 
 # %% [markdown]
 # The guard looked back: the gradient grew by the same factor each iteration. That tells divergence from the collapse of this series, which comes out of the
@@ -159,7 +158,7 @@ outcome("09.divergence", verdict.iteration)
 # The one that you know, at a logit of 17.
 
 # %%
-judge("the log of a saturated sigmoid", lambda w, i: -torch.log(1 - torch.sigmoid(17 * w)).sum());
+judge("the log of a saturated sigmoid", lambda w, i: -torch.log(1 - torch.sigmoid(17 * w)).sum())
 
 # %% [markdown]
 # ## 3. A root at 0
@@ -177,8 +176,8 @@ judge("the log of a saturated sigmoid", lambda w, i: -torch.log(1 - torch.sigmoi
 guess("09.root", "first", choices=["the loss", "a gradient", "a weight"])
 
 # %%
-verdict = judge("a square root at 0", lambda w, i: ((w * torch.zeros(3)).square().sum().sqrt() - 1) ** 2)
-outcome("09.root", "a gradient" if verdict.phase == "backward" else "the loss")
+judge("a square root at 0", lambda w, i: ((w * torch.zeros(3)).square().sum().sqrt() - 1) ** 2)
+outcome("09.root", "a gradient" if catalogue[-1][1].phase == "backward" else "the loss")
 judge("the same with Tensor.norm", lambda w, i: ((w * torch.zeros(3)).norm() - 1) ** 2)
 
 # %% [markdown]
@@ -206,7 +205,7 @@ def autocast(w, i):
 
 
 judge("a loss under bfloat16 autocast", autocast)
-judge("an overflow in float16", lambda w, i: (300 * w.half()).square().float().sum());
+judge("an overflow in float16", lambda w, i: (300 * w.half()).square().float().sum())
 
 # %% [markdown]
 # float16 ends at 65,504. A `GradScaler` skips an iteration whose gradients overflow, and halves its scale. Two networks share one here; D overflows in each
@@ -242,8 +241,11 @@ def adam(weights, lr):
     return torch.optim.Adam(weights, lr, foreach=False)
 
 
-quiet = lambda w, i: (w * (1e-4 if i == 0 else 0.0)).sum()
-judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam);
+def quiet(w, i):
+    return (w * (1e-4 if i == 0 else 0.0)).sum()
+
+
+judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam)
 
 # %% [markdown]
 # Neither the loss nor a gradient was ever wrong: the *optimiser* divided by 0. Keep weights and moments in float32.
@@ -254,7 +256,7 @@ judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam);
 
 # %%
 padding = torch.full((4,), -100)
-judge("every label ignored", lambda w, i: nn.functional.cross_entropy(w * torch.ones(4, 3), padding));
+judge("every label ignored", lambda w, i: nn.functional.cross_entropy(w * torch.ones(4, 3), padding))
 
 # %% [markdown]
 # With gradient accumulation one empty micro-batch is enough, since the sum of all of them is NaN then:
@@ -265,7 +267,7 @@ def accumulated(w, i):
     return sum((mask * (w - 2) ** 2).sum() / mask.sum() for mask in masks)
 
 
-judge("an empty micro-batch", accumulated);
+judge("an empty micro-batch", accumulated)
 
 # %% [markdown]
 # ## 7. A batch of one, a variance of 0
@@ -274,7 +276,7 @@ judge("an empty micro-batch", accumulated);
 
 # %%
 judge("the std of a batch of one", lambda w, i: (w * torch.ones(1)).std())
-judge("the root of a variance of 0", lambda w, i: (w * torch.ones(4)).var().sqrt());
+judge("the root of a variance of 0", lambda w, i: (w * torch.ones(4)).var().sqrt())
 
 # %% [markdown]
 # ## 8. A constant column in the data
@@ -285,7 +287,7 @@ judge("the root of a variance of 0", lambda w, i: (w * torch.ones(4)).var().sqrt
 data = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
 data[:, 3] = 7.0
 data = (data - data.mean(0)) / data.std(0)
-verdict = judge("a constant column, standardised", lambda w, i: (w * data[20 * i : 20 * i + 20]).square().mean())
+judge("a constant column, standardised", lambda w, i: (w * data[20 * i : 20 * i + 20]).square().mean())
 print("columns with a NaN:", data.isnan().any(0).nonzero().flatten().tolist())
 
 # %% [markdown]
@@ -305,7 +307,7 @@ judge("the same with two where", lambda w, i: torch.where(w > 1, torch.log(torch
 
 # %%
 window = torch.hann_window(16)
-judge("the log of a magnitude", lambda w, i: torch.stft(w * torch.zeros(64), 16, window=window, return_complex=True).abs().log().mean());
+judge("the log of a magnitude", lambda w, i: torch.stft(w * torch.zeros(64), 16, window=window, return_complex=True).abs().log().mean())
 
 # %% [markdown]
 # ## 11. Spectral norm of a layer that starts at zero
@@ -315,7 +317,7 @@ judge("the log of a magnitude", lambda w, i: torch.stft(w * torch.zeros(64), 16,
 # %%
 layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
 nn.init.zeros_(layer.parametrizations.weight.original)
-judge("spectral norm of zero weights", lambda w, i: layer(w * torch.ones(4, 3)).sum());
+judge("spectral norm of zero weights", lambda w, i: layer(w * torch.ones(4, 3)).sum())
 
 # %% [markdown]
 # ## 12. A loss without a cliff still overflows
@@ -323,7 +325,7 @@ judge("spectral norm of zero weights", lambda w, i: layer(w * torch.ones(4, 3)).
 # LSGAN squares the logit: safe until the logit itself leaves all bounds.
 
 # %%
-judge("LSGAN at a huge logit", lambda w, i: ((2e19 * w - 1) ** 2).sum());
+judge("LSGAN at a huge logit", lambda w, i: ((2e19 * w - 1) ** 2).sum())
 
 # %% [markdown]
 # ## The catalogue

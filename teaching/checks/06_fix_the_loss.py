@@ -36,35 +36,74 @@ EXERCISES = {
         right=lambda silent: abs(silent + 27.63) < 0.1,
         notice="it is log(1e-12): BCELoss divides by score times (1 - score), or by 1e-12 if that is more.",
         mistakes=[
-            Mistake(-100.0, lambda silent: abs(silent + 100) < 1, "that is where its *value* reaches the ceiling. The slope is gone long before."),
+            Mistake(
+                -100.0,
+                lambda silent: abs(silent + 100) < 1,
+                "that is where its *value* reaches the ceiling. The slope is gone long before.",
+            ),
             Mistake(CLIFF, lambda silent: abs(silent - CLIFF) < 0.5, "that is D's cut. G's lies on the other side."),
-            Mistake(27.63, lambda silent: abs(silent - 27.63) < 0.5, "the size is right. A sample that G should pull up has a negative logit."),
+            Mistake(
+                27.63,
+                lambda silent: abs(silent - 27.63) < 0.5,
+                "the size is right. A sample that G should pull up has a negative logit.",
+            ),
         ],
     ),
     "6.2": Exercise(
         right=lambda cut: abs(cut - CLIFF) < 0.05,
         notice="D's cut does not depend on the epsilon at all: 1 - score is 0 from the cliff on, whatever is added to it.",
         mistakes=[
-            Mistake(30 * math.log(10), lambda cut: abs(abs(cut) - 30 * math.log(10)) < 0.5, "that is where *G's* slope ends, with the opposite sign: where the score is as small as the epsilon."),
+            Mistake(
+                30 * math.log(10),
+                lambda cut: abs(abs(cut) - 30 * math.log(10)) < 0.5,
+                "that is where *G's* slope ends, with the opposite sign: where the score is as small as the epsilon.",
+            ),
             Mistake(36.74, lambda cut: 36 < cut < 38, "that is the cliff of float64. The score was rounded in float32."),
         ],
     ),
     "6.3": Exercise(
-        right=lambda loss: all(right_at(loss, logit) for logit in (-200, 0, 200)) and abs(float(loss(torch.tensor([0.0, 200.0]))) - 100.3466) < 1e-2,
+        right=lambda loss: (
+            all(right_at(loss, logit) for logit in (-200, 0, 200))
+            and abs(float(loss(torch.tensor([0.0, 200.0]))) - 100.3466) < 1e-2
+        ),
         notice="exp is only ever taken of a number that is not positive, so nothing can overflow.",
         mistakes=[
-            Mistake(over_the_score, lambda loss: math.isinf(value_and_slope(loss, 20)[0]), "it is infinite at a logit of 20: the score is rounded to 1 on the way."),
-            Mistake(naive_softplus, lambda loss: math.isinf(value_and_slope(loss, 200)[0]), "exp(200) is too large for float32. Take exp of minus the size of the logit."),
-            Mistake(lambda x: x.clamp(min=0).mean(), lambda loss: not right_at(loss, 0), "at a logit of 0 the loss is log 2 = 0.69 and its slope 1/2."),
+            Mistake(
+                over_the_score,
+                lambda loss: math.isinf(value_and_slope(loss, 20)[0]),
+                "it is infinite at a logit of 20: the score is rounded to 1 on the way.",
+            ),
+            Mistake(
+                naive_softplus,
+                lambda loss: math.isinf(value_and_slope(loss, 200)[0]),
+                "exp(200) is too large for float32. Take exp of minus the size of the logit.",
+            ),
+            Mistake(
+                lambda x: x.clamp(min=0).mean(),
+                lambda loss: not right_at(loss, 0),
+                "at a logit of 0 the loss is log 2 = 0.69 and its slope 1/2.",
+            ),
         ],
     ),
     "6.4": Exercise(
         right=lambda chance: abs(chance - CHANCE) < 0.01,
         notice="nearly one in two. Five runs prove little, and it is the arithmetic that carries such a verdict.",
         mistakes=[
-            Mistake(0.01, lambda chance: abs(chance - 0.01) < 0.005, "1/20 divided by 5 is something else. Solve (1 - p) to the power of 5 = 0.05."),
-            Mistake(1 - CHANCE, lambda chance: abs(chance - 1 + CHANCE) < 0.01, "that is the chance to come through. The chance of a NaN is 1 minus it."),
-            Mistake(0.05, lambda chance: abs(chance - 0.05) < 0.005, "with a chance of 1 in 20, five clean runs in a row happen in 77 of 100 tries: no surprise at all."),
+            Mistake(
+                0.01,
+                lambda chance: abs(chance - 0.01) < 0.005,
+                "1/20 divided by 5 is something else. Solve (1 - p) to the power of 5 = 0.05.",
+            ),
+            Mistake(
+                1 - CHANCE,
+                lambda chance: abs(chance - 1 + CHANCE) < 0.01,
+                "that is the chance to come through. The chance of a NaN is 1 minus it.",
+            ),
+            Mistake(
+                0.05,
+                lambda chance: abs(chance - 0.05) < 0.005,
+                "with a chance of 1 in 20, five clean runs in a row happen in 77 of 100 tries: no surprise at all.",
+            ),
         ],
     ),
 }
