@@ -67,6 +67,7 @@ bench: setup
 	$(RUN) tests/bench.py $(ARGS)
 
 slides: setup
+	$(RUN) -m pip install --quiet -c constraints.txt -e '.[slides]'
 	$(RUN) -m sphinx -q -W -b revealjs teaching/slides teaching/slides/_build
 
 lab-page: setup
