@@ -131,12 +131,14 @@ DRAFT = {"data": "grid", "layers": 2, "hidden_g": 256, "hidden_d": 256, "latent"
 OURS = {name: POINTS[name] for name in ("loss", "penalty", "gamma", "alternating", "normalise")} | {"ema": 0.999}
 OURS_ON_DRAFT = {**DRAFT, **OURS, "anneal": 20_000}
 
-# Is it only the small GAN? The latent of MATLAB's example, and its kind of networks on the 8 x 8 digits.
+# Is it only the small GAN? The latent of MATLAB's example, and its kind of networks on the 8 x 8 digits, of a width like
+# its own and of a quarter of that.
 LARGER = {
     "latent of 100": {"latent": 100},
     "latent of 100, digits": {"latent": 100, "data": "digits"},
-    "convolutional, digits": {"latent": 100, "data": "digits", "remedy": "convolutional"},
 }
+CONVOLUTIONAL = {"convolutional, digits": {"latent": 100, "data": "digits", "remedy": "convolutional"}}
+NARROW = {"narrow convolutional, digits": {"latent": 100, "data": "digits", "remedy": "narrow convolutional"}}
 RAISED = {name: {"remedy": name} for name in ("1e-3 after 300", "1e-3 after 3000")}  # the rate, in flight
 
 # data/<data>_lr<rate>/: data, learning rate, seeds (0, 1, 2 ...), cap in iterations; the longest first.
@@ -197,6 +199,9 @@ TABLE = (
     ("raised", RAISED, (3e-4, 1e-4), 10, 20_000),
     ("larger", LARGER, (1e-3,), 20, 2_000),
     ("larger", LARGER, (1e-4,), 5, 60_000),
+    ("larger", CONVOLUTIONAL, (1e-3,), 20, 2_000),
+    ("larger", NARROW, (1e-3,), 5, 2_000),
+    ("larger", CONVOLUTIONAL, (1e-4,), 5, 10_000),
     ("tried", TRIED, (1e-3,), 5, 2_000),
     ("tried", {fix: TRIED[fix] for fix in TRIED_SLOW}, (1e-4,), 3, 30_000),
     ("naive", {fix: FIXES[fix] for fix in SURVIVORS}, (1e-4,), 3, 30_000),
