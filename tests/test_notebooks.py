@@ -8,6 +8,7 @@ or system than this one; NOTEBOOKS=all in the environment runs every one. Two ru
 import ast
 import os
 import re
+import statistics
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -146,6 +147,53 @@ def test_no_table_is_glued_together_from_strings(source):
         glued += [text for text in texts if isinstance(text, str) and re.search(r"(^|\s)\|(\s|-|$)", text)]
         assert "Markdown(" not in cell.source and "HTML(answer" not in cell.source
     assert not glued, f"{source.stem} glues a table: {glued}"
+
+
+# ---- they are short: what a student's notebook may hold at most, and for a while what those not yet rewritten hold
+
+BARS = {"words": 1800, "longest paragraph": 90, "lines of code seen": 120, "median cell seen": 6}
+# Who rewrites one of these removes its line: a notebook within the bars may not stand here.
+UNTIL_REWRITTEN = {
+    "03": {"longest paragraph": 96},
+    "04": {"words": 1916, "longest paragraph": 96},
+    "06": {"words": 2991, "longest paragraph": 130, "median cell seen": 8},
+    "07": {"words": 3450, "longest paragraph": 159},
+    "08": {"words": 2508, "longest paragraph": 160},
+    "09": {"longest paragraph": 118},
+    "10": {"lines of code seen": 141, "median cell seen": 11},
+}
+
+
+def sizes(notebook) -> dict[str, float]:
+    """Words of all Markdown, of its longest paragraph, item or row; lines of the code that is not behind a click."""
+    texts = [re.sub(r"<[^>]+>", "", cell.source) for cell in notebook.cells if cell.cell_type == "markdown"]
+    texts = [re.sub(r"\]\([^)]*\)", "]", text) for text in texts]  # nobody reads the address of a link
+    paragraphs = [part for text in texts for part in re.split(r"\n\s*\n|\n(?=[-*] |\||#)", text)]
+    words = [sum(bool(re.search(r"\w", word)) for word in paragraph.split()) for paragraph in paragraphs]
+    seen = [cell.source for cell in notebook.cells if cell.cell_type == "code" and "hide-input" not in build.tags(cell)]
+    lines = [len([line for line in code.splitlines() if line.strip()]) for code in seen]
+    return dict(zip(BARS, (sum(words), max(words), sum(lines), statistics.median(lines))))
+
+
+@pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
+def test_a_notebook_is_short(source):
+    caps = BARS | UNTIL_REWRITTEN.get(source.stem[:2], {})
+    assert {what: size for what, size in sizes(build.reader(source)).items() if size > caps[what]} == {}
+
+
+@pytest.mark.parametrize("number", UNTIL_REWRITTEN)
+def test_no_cap_outlives_its_notebook(number):
+    (source,) = [source for source in SOURCES if source.stem.startswith(number)]
+    over = {what: size for what, size in sizes(build.reader(source)).items() if size > BARS[what]}
+    assert over, f"{source.stem} is within the bars now: remove its line from UNTIL_REWRITTEN"
+
+
+def test_sizes_are_counted_as_a_reader_would():
+    """What is folded counts too; tags, addresses and what stands behind a click do not."""
+    words = "# One two\n\nthree [four](a_long address.md) 5 %\n- six seven\n- eight\n\n<details><summary>nine</summary>\n\nten\n\n</details>"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(words), nbformat.v4.new_code_cell("a = 1\n\nb = 2")])
+    notebook.cells.append(nbformat.v4.new_code_cell("hidden", metadata={"tags": ["hide-input"]}))
+    assert list(sizes(notebook).values()) == [10, 3, 2, 2]
 
 
 # ---- the explorer of 07

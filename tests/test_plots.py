@@ -27,13 +27,13 @@ def test_losses_stop_where_they_broke(trace):
     assert np.isfinite(generator.get_ydata()).sum() == trace.nan_at
     assert np.isfinite(discriminator.get_ydata()).sum() == trace.nan_at - 1
     assert generator.get_linestyle() != discriminator.get_linestyle()
-    assert any(line.get_label() == f"NaN, iteration {trace.nan_at}" for line in losses.lines)
+    assert any(line.get_label() == f"first loss not finite: {trace.nan_at}" for line in losses.lines)
 
 
 def test_a_picture_shows_itself_with_alt_text(trace):
     data, metadata = plots.losses_and_scores(trace)._repr_mimebundle_()
     assert data["image/png"].startswith("iVBOR")
-    assert f"NaN at iteration {trace.nan_at}" in metadata["image/png"]["alt"]
+    assert f"the loss stops being finite at {trace.nan_at}" in metadata["image/png"]["alt"]
 
 
 def test_long_curves_are_drawn_as_means_between_their_extremes():
@@ -83,7 +83,7 @@ def test_plots_leave_pyplot_alone():
 
 def test_a_plot_names_what_it_cannot_draw_and_what_it_could(trace):
     assert plots.triptych([train(Recipe(lr=1e-3), 2)], {"1e-3": 10}).axes[0].get_title().splitlines()[1] == (
-        "here: no NaN in 2 iterations"
+        "finite for 2 iterations"
     )
     published = pd.Series({"1e-3": 10.0})  # as a table gives it
     assert "published: 10" in plots.triptych([trace], published).axes[0].get_title()

@@ -60,12 +60,21 @@ def test_every_link_leads_somewhere(name):
 
 
 def test_every_extra_is_named_where_people_install_it():
-    text = "".join((ROOT / name).read_text() for name in ("README.md", "Makefile", ".ci/run"))
+    text = "".join((ROOT / name).read_text() for name in ("README.md", "CONTRIBUTING.md", "Makefile", ".ci/run"))
     assert set(re.findall(r"\.\[([a-z]+)\]", text)) == set(PROJECT["optional-dependencies"])
 
 
-def test_the_readmes_python_imports_what_there_is():
-    for block in re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), flags=re.S):
+def test_the_readme_is_short():
+    """At most 900 words, tables and code included, addresses of links and punctuation not."""
+    text = re.sub(r"\]\([^)]*\)", "]", (ROOT / "README.md").read_text())
+    assert sum(bool(re.search(r"\w", word)) for word in text.split()) <= 900
+
+
+@pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])
+def test_the_python_of_the_documents_imports_what_there_is(name):
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.S)
+    assert blocks
+    for block in blocks:
         imports = [node for node in ast.walk(ast.parse(block)) if isinstance(node, (ast.Import, ast.ImportFrom))]
         exec("\n".join(ast.unparse(node) for node in imports), {})
 

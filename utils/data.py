@@ -22,7 +22,7 @@ class DataSet:
 
     samples     float32 tensor (count, dimension)
     unit        of every number in samples, such as "mV"
-    full_scale  the largest value the instrument reports, in that unit; G multiplies its output by it
+    full_scale  a unit for sizes: the largest swing of a pulse without its noise, the darkest grey; G's output is times it
     centres     (modes, dimension) and sd of each mode, in that unit; None if the data are no mixture of Gaussians
     """
 

@@ -50,7 +50,7 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     picture = Picture(alt=f"Scores and losses against iteration. {title}. {_ends(trace)}")
     picture.suptitle(title)
     for axes, quantity in zip(picture.subplots(1, 2), ("score", "loss")):
-        _pair(axes, trace, quantity, last, 6, f"NaN, iteration {trace.nan_at or 0:,}")
+        _pair(axes, trace, quantity, last, 6, f"first loss not finite: {trace.nan_at or 0:,}")
     axes.legend(fontsize=8)
     return picture
 
@@ -103,7 +103,7 @@ def _reduced(trace: Trace, quantity: str, first: int, points: int = 300) -> tupl
 
 
 def _end(trace: Trace) -> str:
-    return f"NaN at iteration {trace.nan_at:,}" if trace.nan_at else f"no NaN in {trace.iterations:,} iterations"
+    return f"the loss stops being finite at {trace.nan_at:,}" if trace.nan_at else f"finite for {trace.iterations:,} iterations"
 
 
 def _ends(trace: Trace) -> str:
@@ -129,11 +129,11 @@ def triptych(traces: Sequence[Trace], published: dict[str, float]) -> Picture:
         rate = rate_text(trace.recipe.lr)
         if rate not in published:
             raise ValueError(f"published must name each trace's learning rate, and lacks {rate}; it has {', '.join(published)}")
-        titles.append(f"learning rate {rate}\nhere: {_end(trace)}\npublished: {published[rate]:,.0f}")
-    alt = "Losses of three runs until they turn NaN. " + "; ".join(title.replace("\n", ", ") for title in titles)
+        titles.append(f"learning rate {rate}\n{_end(trace)}\npublished: {published[rate]:,.0f}")
+    alt = "Losses of three runs until they stop being finite. " + "; ".join(title.replace("\n", ", ") for title in titles)
     picture = Picture(alt=alt, width=12, height=3.8)
     for axes, trace, title in zip(picture.subplots(1, len(traces), squeeze=False)[0], traces, titles):
-        _pair(axes, trace, "loss", trace.iterations, 5, "NaN")
+        _pair(axes, trace, "loss", trace.iterations, 5, "first not finite")
         axes.set_title(title)
     picture.axes[0].legend(loc="upper left", fontsize=8)
     return picture

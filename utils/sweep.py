@@ -1,7 +1,7 @@
 """Many runs side by side: one run a process, on this machine (joblib) or, by configuration, on a cluster (Dask).
 
-Uses training, remedies, metrics, tables and pool. README shows the call on a Dask cluster: its workers need this package, and
-for record and tabulate a folder that they all see.
+Uses training, remedies, metrics, tables and pool. CONTRIBUTING shows the call on a Dask cluster: its workers need this
+package, and for record and tabulate a folder that they all see.
 """
 
 from __future__ import annotations

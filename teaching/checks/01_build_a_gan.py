@@ -1,0 +1,81 @@
+"""What is right and what is wrong because of what, in the exercises of notebook 01."""
+
+import math
+
+import torch
+
+from utils.exercises import Exercise, Mistake
+
+RARE = math.erfc(3 / math.sqrt(2))  # the chance that one normal number lies beyond 3
+WEIGHTS_G, WEIGHTS_D = 512 + 512 + 512 * 64 + 64, 64 * 2048 + 2048 + 2048 + 1
+
+
+def near(value: float, within: float):
+    """A test: is a number that close to `value`?"""
+    return lambda answer: abs(float(answer) - value) <= within
+
+
+def same(other):
+    """A test: does a function of real and generated logits give what `other` gives, for three batches?"""
+    random = torch.Generator().manual_seed(1)
+    batches = [(3 * torch.randn(8, generator=random) + 1, 3 * torch.randn(8, generator=random) - shift) for shift in (0, 1, 2)]
+    return lambda answer: all(abs(float(answer(*batch)) - float(other(*batch))) < 1e-4 for batch in batches)
+
+
+def right_score(real, fake):
+    return (torch.sigmoid(real).mean() + 1 - torch.sigmoid(fake).mean()) / 2
+
+
+def of_real_alone(real, fake):
+    return torch.sigmoid(real).mean()
+
+
+def share_called_real(real, fake):
+    return (torch.sigmoid(real).mean() + torch.sigmoid(fake).mean()) / 2
+
+
+def sigmoid_of_means(real, fake):
+    return (torch.sigmoid(real.mean()) + 1 - torch.sigmoid(fake.mean())) / 2
+
+
+EXERCISES = {
+    "1.1": Exercise(
+        right=near((16 - math.log(2)) / 64, 0.002),
+        notice="a quarter of a unit, less than the loss moves from batch to batch. The mean hides a sample that D takes for real with certainty.",
+        mistakes=[
+            Mistake(16 / 64, near(16 / 64, 0.0015), "that forgets that this sample, too, cost log 2 before"),
+            Mistake(16.0, near(16, 0.7), "that is the sample's own cost; the loss is a mean over 64"),
+            Mistake(0.9323, near(0.9323, 0.001), "that is the loss afterwards; the question asks how much it rises"),
+        ],
+    ),
+    "1.2": Exercise(
+        right=near(1 / (1 - (1 - RARE) ** 64), 0.1),
+        notice="every sixth batch or so holds a latent from where G is hardly trained.",
+        mistakes=[
+            Mistake(1 / RARE, near(1 / RARE, 1), "that is how many draws it takes; an iteration makes 64"),
+            Mistake(1 / RARE / 64, near(1 / RARE / 64, 0.1), "that counts a batch with two outliers twice: use the chance that a batch has none"),
+            Mistake(
+                1 / (1 - (1 - RARE / 2) ** 64), near(1 / (1 - (1 - RARE / 2) ** 64), 0.2),
+                "that is one side only; |z| > 3 also means z < -3",
+            ),
+        ],
+    ),
+    "1.3": Exercise(
+        right=same(right_score),
+        notice="it is 0.5 for a D that guesses, and it says nothing about any single sample.",
+        mistakes=[
+            Mistake(of_real_alone, same(of_real_alone), "that leaves out the generated half: D is right there when its score is low"),
+            Mistake(share_called_real, same(share_called_real), "that rewards D for taking generated samples for real: use 1 - D(G(z))"),
+            Mistake(sigmoid_of_means, same(sigmoid_of_means), "the sigmoid comes first, then the mean; they do not commute"),
+        ],
+    ),
+    "1.4": Exercise(
+        right=near(WEIGHTS_G + WEIGHTS_D, 0),
+        notice="four fifths of them are D's. A very wide D is one of the settings that later notebooks change.",
+        mistakes=[
+            Mistake(512 + 512 * 64 + 64 * 2048 + 2048, near(512 + 512 * 64 + 64 * 2048 + 2048, 0), "the biases are missing"),
+            Mistake(WEIGHTS_D, near(WEIGHTS_D, 0), "that is D alone"),
+            Mistake(WEIGHTS_G, near(WEIGHTS_G, 0), "that is G alone"),
+        ],
+    ),
+}
