@@ -190,8 +190,9 @@ def test_no_cap_outlives_its_notebook(number):
 
 def test_sizes_are_counted_as_a_reader_would():
     """What is folded counts too; tags, addresses and what stands behind a click do not."""
-    words = "# One two\n\nthree [four](a_long address.md) 5 %\n- six seven\n- eight\n\n<details><summary>nine</summary>\n\nten\n\n</details>"
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(words), nbformat.v4.new_code_cell("a = 1\n\nb = 2")])
+    text = "# One two\n\nthree [four](a_long address.md) 5 %\n- six seven\n- eight\n\n<details><summary>nine</summary>\n\nten"
+    shown = [nbformat.v4.new_markdown_cell(text), nbformat.v4.new_code_cell("a = 1\n\nb = 2")]
+    notebook = nbformat.v4.new_notebook(cells=shown)
     notebook.cells.append(nbformat.v4.new_code_cell("hidden", metadata={"tags": ["hide-input"]}))
     assert list(sizes(notebook).values()) == [10, 3, 2, 2]
 

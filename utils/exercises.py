@@ -71,13 +71,13 @@ def guess(name: str, question: str, unit: str = "", choices: Sequence[str] | Non
         display.display(HBox([asked, box, HTML(html.escape(unit)), heard], layout={"flex_flow": "wrap"}))
 
 
-def outcome(name: str, value) -> None:
+def outcome(name: str, value, where: str = "this machine") -> None:
     """Print guess and outcome (a number, a choice or None): "you 100, this machine 14: off by a factor of 7"."""
     kept, guesses = KEPT[name], KEPT[name].guesses
     kept.outcome = said(value)
-    text = f"you {said(guesses)}{' (typed after the outcome)' * kept.late}, this machine {said(value)}" if guesses else ""
+    text = f"you {said(guesses)}{' (typed after the outcome)' * kept.late}, {where} {said(value)}" if guesses else ""
     if not guesses or value is None or isinstance(value, str):
-        return print(text + ": as you said" * (value in guesses) or f"no guess; this machine: {said(value)}")
+        return print(text + ": as you said" * (value in guesses) or f"no guess; {where}: {said(value)}")
     middle = float(np.median(guesses))
     factor = max(middle / value, value / middle) if middle * value > 0 else 0
     off = f"a factor of {said(round(factor, int(factor < 3)))}" if factor > 1.05 else said(abs(middle - value))

@@ -71,11 +71,15 @@ ends = story[story.iteration.isna()].pivot(index="learning_rate", columns="quant
 
 # %% tags=["hide-input"]
 # The three published figures as a table
-columns = {"iterations until NaN": ends.nan_at.map("{:,.0f}".format), "epochs": ends.epoch.astype(int), "minutes": ends.elapsed_s / 60}
+columns = {
+    "iterations until NaN": ends.nan_at.map("{:,.0f}".format),
+    "epochs": ends.epoch.astype(int),
+    "minutes": ends.elapsed_s / 60,
+}
 pd.DataFrame(columns).round(1).rename_axis(index=None, columns="learning rate")
 
 # %%
-outcome("00.slower", ends.nan_at["1e-4"])
+outcome("00.slower", ends.nan_at["1e-4"], where="published")
 
 # %% [markdown]
 # The table holds the numbers in the titles of the post's three figures. At 1e-5 the run lasted eleven hours, and ended in NaN as well.
@@ -103,7 +107,9 @@ last_g, last_d = digitised.loss_g.last_valid_index(), digitised.loss_d.last_vali
 
 # %% tags=["hide-input"]
 # The published run at 1e-3, with the missing point circled
-picture = Picture(alt=f"Published scores and losses at 1e-3. D's loss ends at {last_d:.0f}, G's at {last_g:.0f}; the gap is circled.")
+picture = Picture(
+    alt=f"Published scores and losses at 1e-3. D's loss ends at {last_d:.0f}, G's at {last_g:.0f}; the gap is circled."
+)
 for axes, what in zip(picture.subplots(1, 2), ("score", "loss")):
     axes.plot(digitised[f"{what}_g"], "-o", color=GENERATOR_COLOUR, label="generator")
     axes.plot(digitised[f"{what}_d"], "--s", color=DISCRIMINATOR_COLOUR, label="discriminator")
@@ -117,7 +123,7 @@ picture
 
 # %%
 ended = {last_g: "the generator's", last_d: "the discriminator's"}[min(last_g, last_d)]
-outcome("00.first", ended if last_g != last_d else "both end together")
+outcome("00.first", ended if last_g != last_d else "both end together", where="published")
 
 # %% [markdown]
 # *Left: scores. Right: losses, as read off the post's figure.* At iteration 10 the generator's loss has a point, and a low one. The

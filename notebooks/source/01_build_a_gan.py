@@ -47,7 +47,9 @@ data = 20 * (pulse + 0.2 * torch.randn(20_000, 64, generator=random))
 
 # %%
 print(f"without noise: at most {20 * pulse.abs().max():.1f} mV")
-print(f"as recorded: {data.min():.0f} to {data.max():.0f} mV; {(data.abs() > 20).float().mean():.1%} of the values exceed 20 mV")
+print(
+    f"as recorded: {data.min():.0f} to {data.max():.0f} mV; {(data.abs() > 20).float().mean():.1%} of the values exceed 20 mV"
+)
 plots.samples({"real": data[:6].numpy()}, "pulses")
 
 # %% [markdown]
@@ -61,12 +63,19 @@ plots.samples({"real": data[:6].numpy()}, "pulses")
 
 # %% tags=["hide-input"]
 # The game as a diagram
-picture = Picture(alt="z goes into G, its pulse into D, D's logit through a sigmoid to a score; both losses use it.", height=2.8)
+picture = Picture(
+    alt="z goes into G, its pulse into D, D's logit through a sigmoid to a score; both losses use it.", height=2.8
+)
 axes = picture.subplots()
 axes.set(xlim=(0, 100), ylim=(0, 28))
 axes.axis("off")
 BLUE, ORANGE, GREY = GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, "0.35"
-boxes = {"latent $z$": (5, 22, GREY), " G ": (20, 22, BLUE), "generated\npulse $G(z)$": (37, 22, GREY), "real\npulse $x$": (37, 6, GREY)}
+boxes = {
+    "latent $z$": (5, 22, GREY),
+    " G ": (20, 22, BLUE),
+    "generated\npulse $G(z)$": (37, 22, GREY),
+    "real\npulse $x$": (37, 6, GREY),
+}
 boxes |= {" D ": (53, 14, ORANGE), "logit": (63, 14, GREY), "sigmoid:\nscore": (75, 14, GREY)}
 boxes |= {"G's loss\n$-\\log D(G(z))$": (92, 23, BLUE), "D's loss\n$-\\log D(x)-\\log(1-D(G(z)))$": (87, 3, ORANGE)}
 for text, (x, y, colour) in boxes.items():
@@ -116,6 +125,7 @@ def D(x):
 # $$L_D = -\operatorname{mean}\log D(x) - \operatorname{mean}\log(1 - D(G(z))) \qquad L_G = -\operatorname{mean}\log D(G(z))$$
 #
 # The code is this formula, term by term.
+
 
 # %%
 def losses(real_logits, fake_logits):
@@ -365,6 +375,7 @@ check("1.2", wait)
 # The formula stands above the panels of scores and losses. First the sigmoid, then the mean.
 #
 # </details>
+
 
 # %% tags=["stub"]
 def score_of_d(real_logits, fake_logits):

@@ -18,9 +18,9 @@ EXERCISES = {
         right=near(361, 2),
         notice="an epoch of 361 iterations and 695 epochs: the author's patience, not ours, makes 250,800.",
         mistakes=[
-            Mistake(250_800 / 39_720, near(6.3, 0.1), "that is iterations a second: you divided by the seconds, not by the epochs"),
+            Mistake(250_800 / 39_720, near(6.3, 0.1), "that is iterations a second: divide by the epochs"),
             Mistake(695 / 250_800, near(0.00277, 0.0001), "that is epochs an iteration, the inverse"),
-            Mistake(12_200 / 34, near(358.8, 0.1), "that is the run at 1e-4, whose last epoch was not complete; the question is about 1e-5"),
+            Mistake(12_200 / 34, near(358.8, 0.1), "that is the run at 1e-4; the question is about 1e-5"),
         ],
     ),
     "0.2": Exercise(
@@ -38,12 +38,12 @@ EXERCISES = {
         mistakes=[
             Mistake([10, 10], both_near([10, 10], 0.01), "that is what the rate was divided by; divide the lives"),
             Mistake([12_190, 238_600], both_near([12_190, 238_600], 0.01), "those are differences; a factor is a quotient"),
-            Mistake([1 / 1220, 12_200 / 250_800], both_near([1 / 1220, 12_200 / 250_800], 0.01), "upside down: the later life stands above"),
+            Mistake([1 / 1220, 1 / 20.56], both_near([1 / 1220, 1 / 20.56], 0.01), "upside down: the longer life stands above"),
         ],
     ),
     "0.4": Exercise(
         right=near(0.921, 0.001),
-        notice="a score of 0.92 means that D took nearly every generated sample for real, in the very iteration in which its loss broke.",
+        notice="D took nearly every generated sample for real, in the very iteration in which its loss broke.",
         mistakes=[
             Mistake(0.541, near(0.541, 0.001), "that is the discriminator's score; the question asks for the generator's"),
             Mistake(0.051, near(0.051, 0.001), "that is iteration 9, where D's score is hidden; its loss is missing at 10"),

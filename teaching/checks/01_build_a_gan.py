@@ -41,7 +41,7 @@ def sigmoid_of_means(real, fake):
 EXERCISES = {
     "1.1": Exercise(
         right=near((16 - math.log(2)) / 64, 0.002),
-        notice="a quarter of a unit, less than the loss moves from batch to batch. The mean hides a sample that D takes for real with certainty.",
+        notice="a quarter of a unit: a mean can hide a sample that D is certain about.",
         mistakes=[
             Mistake(16 / 64, near(16 / 64, 0.0015), "that forgets that this sample, too, cost log 2 before"),
             Mistake(16.0, near(16, 0.7), "that is the sample's own cost; the loss is a mean over 64"),
@@ -53,9 +53,10 @@ EXERCISES = {
         notice="every sixth batch or so holds a latent from where G is hardly trained.",
         mistakes=[
             Mistake(1 / RARE, near(1 / RARE, 1), "that is how many draws it takes; an iteration makes 64"),
-            Mistake(1 / RARE / 64, near(1 / RARE / 64, 0.1), "that counts a batch with two outliers twice: use the chance that a batch has none"),
+            Mistake(1 / RARE / 64, near(1 / RARE / 64, 0.1), "that counts a batch with two outliers twice"),
             Mistake(
-                1 / (1 - (1 - RARE / 2) ** 64), near(1 / (1 - (1 - RARE / 2) ** 64), 0.2),
+                1 / (1 - (1 - RARE / 2) ** 64),
+                near(1 / (1 - (1 - RARE / 2) ** 64), 0.2),
                 "that is one side only; |z| > 3 also means z < -3",
             ),
         ],
@@ -64,8 +65,8 @@ EXERCISES = {
         right=same(right_score),
         notice="it is 0.5 for a D that guesses, and it says nothing about any single sample.",
         mistakes=[
-            Mistake(of_real_alone, same(of_real_alone), "that leaves out the generated half: D is right there when its score is low"),
-            Mistake(share_called_real, same(share_called_real), "that rewards D for taking generated samples for real: use 1 - D(G(z))"),
+            Mistake(of_real_alone, same(of_real_alone), "that leaves out the generated half"),
+            Mistake(share_called_real, same(share_called_real), "for a generated sample D is right when its score is low"),
             Mistake(sigmoid_of_means, same(sigmoid_of_means), "the sigmoid comes first, then the mean; they do not commute"),
         ],
     ),

@@ -46,7 +46,7 @@ EXERCISES = {
         notice="in all 24. At 1e-4 it takes one sample of one batch; the other 63 are ordinary.",
         mistakes=[
             Mistake(1, near(1, 0), "that is how many logits one run has above the line; count the runs"),
-            Mistake(0, near(0, 0), "did you take the real logits, or the largest logit of the recorded curve? The fatal sample is a generated one"),
+            Mistake(0, near(0, 0), "did you take the real logits? The fatal sample is a generated one"),
         ],
     ),
     "2.2": Exercise(
@@ -60,18 +60,18 @@ EXERCISES = {
     ),
     "2.3": Exercise(
         right=same(right_median),
-        notice="runs that have not ended are censored, not missing: leave them out and every cure looks like a delay, every delay like nothing.",
+        notice="runs that have not ended are not missing: without them a delay looks like nothing.",
         mistakes=[
-            Mistake(of_the_dead, same(of_the_dead), "that drops the survivors, so the more runs survive the less you see of it"),
+            Mistake(of_the_dead, same(of_the_dead), "that drops the survivors, who live longest"),
             Mistake(of_zeros, same(of_zeros), "that counts a survivor as one that died at once"),
-            Mistake(with_inf, same(with_inf), "nearly: where the middle run has not ended, the answer is None, since nobody knows it"),
+            Mistake(with_inf, same(with_inf), "nearly: where the middle run has not ended, return None"),
         ],
     ),
     "2.4": Exercise(
         right=two(5, 40),
         notice="batches of 16 and 256 end as soon as those of 64: the batch is not to blame.",
         mistakes=[
-            Mistake([300, 300], two(300, 300), "300 is the cap; nan_at is None only for a run that did not end. Is the rate 1e-3?"),
+            Mistake([300, 300], two(300, 300), "300 is the cap. Is the rate 1e-3?"),
             Mistake([0.1, 0.2], two(0, 2), "lives are counted in iterations; that looks like losses or shares"),
             Mistake([14_000.0, 10_000.0], two(300, 1e6), "that is the order of 1e-4; the exercise asks for 1e-3"),
         ],
