@@ -19,6 +19,7 @@ from utils.plans import RECORDINGS
 from utils.recipe import Recipe, rate_text
 from utils.sweep import DATA, recorded, table
 from utils.trace import provenance
+from utils.verdicts import verdicts
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -68,6 +69,17 @@ def test_the_readme_is_short():
     """At most 900 words, tables and code included, addresses of links and punctuation not."""
     text = re.sub(r"\]\([^)]*\)", "]", (ROOT / "README.md").read_text())
     assert sum(bool(re.search(r"\w", word)) for word in text.split()) <= 900
+
+
+def test_the_readme_judges_fixes_as_the_rule_does():
+    """Each fix that README's table names has the verdict that its recorded runs at 1e-3 give it."""
+    section = (ROOT / "README.md").read_text().split("## What cures it")[1].split("## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("| ")][1:]
+    said = {fix.split(" (`")[0].strip(): verdict for fixes, _, verdict in rows for fix in fixes.split(", ")}
+    runs = table("fixes.csv").query("group == 'naive' and lr == 1e-3")
+    ruled = verdicts(runs, {1e-3: [trace.nan_at for trace in recorded("pulses_lr1e-3")]}).verdict.droplevel("lr")
+    assert len(said) > 15
+    assert {fix: verdict for fix, verdict in said.items() if ruled[fix] not in verdict} == {}
 
 
 @pytest.mark.parametrize("name", ["README.md", "CONTRIBUTING.md"])

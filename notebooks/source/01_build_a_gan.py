@@ -63,20 +63,13 @@ plots.samples({"real": data[:6].numpy()}, "pulses")
 
 # %% tags=["hide-input"]
 # The game as a diagram
-picture = Picture(
-    alt="z goes into G, its pulse into D, D's logit through a sigmoid to a score; both losses use it.", height=2.8
-)
+picture = Picture(alt="z goes into G, its pulse into D, D's logit through a sigmoid into both losses.", height=2.8)
 axes = picture.subplots()
 axes.set(xlim=(0, 100), ylim=(0, 28))
 axes.axis("off")
 BLUE, ORANGE, GREY = GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, "0.35"
-boxes = {
-    "latent $z$": (5, 22, GREY),
-    " G ": (20, 22, BLUE),
-    "generated\npulse $G(z)$": (37, 22, GREY),
-    "real\npulse $x$": (37, 6, GREY),
-}
-boxes |= {" D ": (53, 14, ORANGE), "logit": (63, 14, GREY), "sigmoid:\nscore": (75, 14, GREY)}
+boxes = {"latent $z$": (5, 22, GREY), " G ": (20, 22, BLUE), "generated\npulse $G(z)$": (37, 22, GREY)}
+boxes |= {"real\npulse $x$": (37, 6, GREY), " D ": (53, 14, ORANGE), "logit": (63, 14, GREY), "sigmoid:\nscore": (75, 14, GREY)}
 boxes |= {"G's loss\n$-\\log D(G(z))$": (92, 23, BLUE), "D's loss\n$-\\log D(x)-\\log(1-D(G(z)))$": (87, 3, ORANGE)}
 for text, (x, y, colour) in boxes.items():
     box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
