@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from utils.hazard import cliffs, hazard, margin, normal_weight, summed_hazard, tail_hazard
+from utils.hazard import cliffs, hazard, normal_weight, summed_hazard, tail_hazard
 from utils.training import GAN, Recipe, train
 
 TYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
@@ -25,10 +25,19 @@ def test_the_loss_is_finite_on_the_cliff_and_not_one_number_beyond(dtype, flush)
     assert (torch.sigmoid(lowest * (1 + 2 * torch.finfo(dtype).eps)) <= smallest).all()
 
 
-def test_the_published_cliff_of_float32_is_half_a_step_below_one():
-    # sigmoid(x) rounds to 1 when 1/(1+exp(x)) is below half of the last step under 1, which is 2**-25: x = 25 ln 2 less
-    # the rounding of exp; the shelf between is wide enough for 1 per cent.
-    assert cliffs()[1] == pytest.approx(24 * math.log(2), rel=0.01)
+@pytest.mark.parametrize("dtype, bits", zip(TYPES, (11 + 1, 8 + 1, 24, 53)))
+def test_the_cliff_is_the_last_number_below_bits_times_ln_2(dtype, bits):
+    # torch forms 1/(1+exp(-x)): the sum rounds to 1 once exp(-x) is half of the gap above 1, 2**-24 for float32. Half precision
+    # is computed in float32 and rounded once, so there half of the gap below 1 counts, which is one bit more.
+    edge = torch.tensor(cliffs(dtype)[1], dtype=dtype)
+    beyond = torch.nextafter(edge, torch.tensor(math.inf, dtype=dtype)).item()
+    assert edge.item() <= bits * math.log(2) + 1e-6 and beyond > bits * math.log(2) - 0.003
+
+
+def test_a_correctly_rounded_sigmoid_has_another_cliff():
+    x = torch.linspace(16, 18, 20_001, dtype=torch.float64)
+    once = torch.sigmoid(x).float()  # computed in float64 and rounded once
+    assert x[once < 1].max().item() == pytest.approx(25 * math.log(2), abs=2e-4)
 
 
 def test_cliffs_refuses_what_is_no_floating_point_type():
@@ -116,11 +125,6 @@ def test_the_tail_of_known_draws_is_forecast():
         tail_hazard([1.0, math.nan], 8.0)
 
 
-def test_the_margin_is_to_the_nearer_cliff():
-    lowest, highest = cliffs()
-    assert margin([-80.0, 0.0], [0.0, 15.0]) == pytest.approx([-80 - lowest, highest - 15])
-
-
 MAXIMA = np.random.default_rng(1).normal(size=400)
 
 
@@ -139,8 +143,6 @@ MAXIMA = np.random.default_rng(1).normal(size=400)
         (lambda: hazard(line(1.0), cliff=(5.0, -5.0)), r"cliff\[1\] must be a finite number above 5.0, not -5.0"),
         (lambda: hazard(line(1.0), cliff=16.6), r"cliff must be two logits, \(lowest, highest\), not 16.6"),
         (lambda: hazard(line(1.0), cliff=()), r"cliff must be two logits, \(lowest, highest\), not \(\)"),
-        (lambda: margin([1.0, 2.0], [3.0]), r"logits_high must have the shape \(2\), not \(1,\)"),
-        (lambda: margin("low", [3.0]), "logits_low must be numbers, not 'low'"),
         (lambda: tail_hazard(np.zeros((20, 20)), 8.0), r"maxima must have the shape \(any\), not \(20, 20\)"),
         (lambda: tail_hazard(MAXIMA, math.nan), "cliff must be a finite number, not nan"),
         (lambda: tail_hazard(MAXIMA, 8.0, ahead=-5), "ahead must be at least 1, not -5"),

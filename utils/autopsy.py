@@ -155,7 +155,7 @@ def autopsy(gan: GAN, iterations: int) -> Verdict | None:
         fatal = _fatal(gan)
     if fatal.term is None or verdict.operation != "log" or verdict.sample not in (None, fatal.sample):
         return verdict  # the replay saw another operation overflow, and it was there
-    return replace(verdict, cause=f"NaN at iteration {verdict.iteration:,}: {fatal.words}", sample=fatal.sample)
+    return replace(verdict, cause=f"iteration {verdict.iteration:,}: {fatal.words}", sample=fatal.sample)
 
 
 def _fatal(gan: GAN) -> Explanation:

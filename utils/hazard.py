@@ -86,13 +86,6 @@ def normal_weight(z: np.ndarray, excess: np.ndarray) -> float:
     return float((below[1] - below[0]).sum())
 
 
-def margin(logits_low, logits_high, dtype: torch.dtype = torch.float32):
-    """The gauge: how far each batch's lowest and highest logits, (iterations,) each, stay from the nearer cliff."""
-    lowest, highest = cliffs(dtype)
-    low = array("logits_low", logits_low, None)
-    return np.minimum(low - lowest, highest - array("logits_high", logits_high, len(low)))
-
-
 def tail_hazard(maxima, cliff: float, ahead: int = 1000, share: float = 0.1) -> float:
     """The chance that one of the next `ahead` batches passes `cliff`, judged from recent batches' largest logits.
 

@@ -2,384 +2,537 @@
 # # 04 The autopsy
 #
 # After this notebook you will be able to
-# - name the term, the sample and the operation that turned a GAN's loss into NaN;
-# - compute the chance that the next iteration ends a run, and say why a smaller learning rate only delays the end;
-# - read two published training curves like a detective.
+# - say why this loss is infinite from a logit of 16.64 on, and where the same edge lies for other kinds of numbers;
+# - follow one infinite number from the loss into every weight of D;
+# - name the term, the sample and the operation that ended a run, and tell the ways in which it ends apart.
 #
-# **Time:** 1 to 2 minutes to run, 40 to read. **Prerequisites:** notebooks 01 and 02.
+# **Time:** 1 minute to run, 40 to read. **Prerequisites:** notebooks 01 and 02.
 
 # %% tags=["setup"]
-import time
-from types import SimpleNamespace
+import copy
+import math
 
+import ipywidgets as widgets
+import joblib
 import numpy as np
 import pandas as pd
 import torch
 from scipy import stats
 
 from utils import plots
-from utils.autopsy import autopsy, cliffs, counterfactual, guard, hazard
-from utils.hazard import summed_hazard, tail_hazard
-from utils.sweep import recorded, sweep
-from utils.training import GAN, Recipe
+from utils.autopsy import autopsy, cliffs, counterfactual
+from utils.data import load
+from utils.exercises import ____, check, guess, outcome
+from utils.sweep import published, recorded
+from utils.trace import ATLAS_Z
+from utils.training import GAN, Recipe, train
 
-torch.set_num_threads(1)  # small networks: one thread is the quickest, and by far where the machine is busy
-runs = {rate: recorded(f"pulses_lr{rate}") for rate in ("1e-3", "1e-4", "1e-5")}
+torch.set_num_threads(1)  # small networks: one thread is the quickest
 LOWEST, CLIFF = cliffs(torch.float32)
 
 # %% [markdown]
 # ## The suspect
 #
-# The loss holds `log(1 - sigmoid(x))`, where x is the logit that D gives a generated sample. On paper that is finite for every x. **Predict:** from which x on
-# is it infinite in 32-bit arithmetic?
+# D's loss holds `log(1 - sigmoid(x))`, where x is the logit that D gives a generated sample. On paper this is finite for every x. In 32-bit numbers it is not.
+#
+# **Predict:** from which x on is it infinite?
+#
+# <details><summary>Answer, if you have no kernel</summary>
+#
+# From 16.64 on. At 16.5 the log is about -15.9, at 16.7 it is minus infinity.
+#
+# </details>
 
 # %%
-x = torch.tensor([1.0, 5.0, 10.0, 15.0, 16.5, 16.7, 20.0])
-for logit, score in zip(x, torch.sigmoid(x), strict=True):
-    print(f"x = {logit:5.1f}   1 - sigmoid(x) = {1 - score:.3e}   log of it = {torch.log(1 - score):.3f}")
-
-# %% [markdown]
-# Between 16.5 and 16.7 the sigmoid becomes exactly 1: between 1 and the next smaller 32-bit number there is nothing. The difference is 0, its log is minus
-# infinity. On the other side the sigmoid may get much closer to 0 before it is 0. `cliffs` finds both edges for each kind of number, by bisection of
-# torch's own sigmoid; nothing in this table is typed in.
+guess("04.edge", "log(1 - sigmoid(x)) is infinite from this x on")
 
 # %%
-kinds = {str(kind)[6:]: kind for kind in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}
-edges = pd.DataFrame({name: cliffs(kind) for name, kind in kinds.items()}, index=["lowest finite logit", "highest"]).T
-edges["lowest, subnormals flushed"] = [cliffs(kind, flush=True)[0] for kind in kinds.values()]
-edges.round(2).rename_axis(columns="kind of number")
+x = torch.tensor([5.0, 10.0, 15.0, 16.5, 16.7, 20.0])
+rest = 1 - torch.sigmoid(x)
+outcome("04.edge", CLIFF)
+columns = {"x": x, "1 - sigmoid(x)": rest, "log of it": torch.log(rest)}
+pd.DataFrame(columns, dtype=float).style.format("{:.4g}").hide()
 
 # %% [markdown]
-# The cliff on the positive side is the nearer one for every kind of number, and half precision moves it closer. Double precision moves it away and removes
-# nothing: a logit can be 40.
+# `cliffs` found the edge: it bisects torch's own sigmoid down to two neighbouring numbers. On one the log is finite, on the next it is not. We call the edge the **cliff**.
+#
+# ## Why 16.64
+#
+# torch forms `1 / (1 + exp(-x))`, and the sum comes first. A 32-bit number has 24 bits that count, so the neighbour of 1 above is $1 + 2^{-23}$. Up to half of that gap the sum rounds to 1. That is so
+# once $e^{-x} \le 2^{-24}$, from $x = 24 \ln 2$ on. Move the slider and watch the score step onto 1.
+
+# %% tags=["hide-input"]
+UNIT = 2.0**-24
+
+
+def row(axes, height, x):
+    """The sum and the score of one logit: open where they are exactly, filled where 32 bits put them."""
+    score = torch.sigmoid(torch.full((64,), x))[0].double().item()  # as wide as a batch, as in the loss
+    total = (1 + torch.exp(-torch.tensor(x))).double().item()
+    exact = {"s": (math.exp(-x), total), "o": (-1 / (1 + math.exp(x)), score)}
+    for marker, (ideal, rounded) in exact.items():
+        start, end = ideal / UNIT, (rounded - 1) / UNIT
+        axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": "0.4"})
+        axes.plot(start, height, marker, color=plots.DISCRIMINATOR_COLOUR, fillstyle="none", markersize=9)
+        axes.plot(end, height, marker, color=plots.DISCRIMINATOR_COLOUR, markersize=11 if marker == "s" else 7, markeredgecolor="white")
+    if score == 1:
+        axes.text(-1.3, height, "1 - score is 0: its log is -inf", ha="right", va="center", fontsize=10, backgroundcolor="white")
+
+
+# %% tags=["hide-input"]
+def number_line(logits):
+    words = ", ".join(f"{x:g}" for x in logits)
+    alt = f"Sum and score on a number line of float32 near 1, at logits {words}."
+    picture = plots.Picture(alt=alt, height=1.6 + 0.6 * len(logits))
+    axes = picture.subplots()
+    for number in (*range(-9, 0), *range(0, 10, 2)):
+        axes.axvline(number, color="0.6" if number else "black", linewidth=0.8 if number else 2, zorder=0)
+    axes.axvline(1, color=plots.NAN_COLOUR, linestyle="--", zorder=0)
+    for height, x in enumerate(reversed(logits)):
+        row(axes, height, x)
+    axes.text(1.1, -0.75, "half-way to the neighbour: up to here the sum rounds to 1", fontsize=9, backgroundcolor="white")
+    axes.set_yticks(range(len(logits)), [f"x = {x:g}" for x in reversed(logits)])
+    axes.set_xticks(range(-8, 9, 2))
+    axes.set(xlim=(-9.3, 9.3), ylim=(-1, len(logits) - 0.4))
+    axes.set_title("score = 1 / sum (circles)                      1                      sum = 1 + exp(-x) (squares)", fontsize=11)
+    axes.set_xlabel("distance from 1, in units of $2^{-24}$ = 6.0e-8; each line is a 32-bit number")
+    return picture
+
+
+# %% tags=["hide-input"]
+slider = widgets.FloatSlider(value=16.5, min=14.5, max=18, step=0.05, description="logit x")
+view = widgets.Image(value=number_line([16.5]).png(), layout={"width": "100%"})
+slider.observe(lambda change: setattr(view, "value", number_line([change["new"]]).png()), "value")
+widgets.VBox([slider, view])
+
+# %%
+number_line([14.5, 15.5, 16.5, 16.7])
+
+# %% [markdown]
+# Open marks are exact, filled ones are what 32 bits keep. The numbers lie twice as close below 1, but the sum needs those above. At 16.7 it lies left of the dashed line and becomes 1, and the score with it.
+#
+# With $b$ bits the cliff is at $b \ln 2$. Half precision is computed in 32 bits and rounded once, so the gap *below* 1 counts, half as wide: one bit more. Does the formula hold?
+
+# %%
+counted = {torch.float32: 24, torch.float64: 53, torch.float16: 11 + 1, torch.bfloat16: 8 + 1}
+rows = {str(kind)[6:]: [bits, bits * math.log(2), *reversed(cliffs(kind))] for kind, bits in counted.items()}
+columns = ["bits", "bits x ln 2", "cliff, bisected", "cliff on the other side"]
+pd.DataFrame.from_dict(rows, orient="index", columns=columns).style.format("{:.4f}", subset=columns[1:])
+
+# %% [markdown]
+# It does: the bisection stops at the last number of its kind below it. Double precision moves the cliff to 36.74 and removes nothing. On the other side the 32-bit sigmoid is 0 only below -88.72, where
+# `exp(-x)` overflows.
+#
+# The cliff is that of *this* sigmoid. One that is correctly rounded has another:
+
+# %%
+x = torch.linspace(16, 18, 200_001, dtype=torch.float64)
+once = torch.sigmoid(x).float()
+print(f"rounded once, it is below 1 up to x = {x[once < 1].max():.2f}; 25 ln 2 = {25 * math.log(2):.2f}")
+
+# %% [markdown]
+# ## The picture of the cliff
+
+# %% tags=["hide-input"]
+# log(1 - sigmoid(x)) and its slope: exactly, naive in 32 bits, and from the logit in 32 bits
+x = torch.linspace(11, 20, 3601, requires_grad=True)
+wide = x.detach().double()
+exact = [-torch.nn.functional.softplus(wide), -torch.sigmoid(wide)]
+curves = [torch.log(1 - torch.sigmoid(x)), -torch.nn.functional.softplus(x)]
+curves = [(curve.detach(), torch.autograd.grad(curve.sum(), x)[0]) for curve in curves]
+styles = [("#882255", "-", "log(1 - sigmoid(x)), 32 bits"), ("#009E73", ":", "-softplus(x), 32 bits")]
+
+
+# %% tags=["hide-input"]
+picture = plots.Picture(alt="Naive log: a staircase that ends at the cliff. From the logit: a straight line. Slopes: -1, then NaN or -1.", height=4)
+for number, axes in enumerate(picture.subplots(1, 2)):
+    axes.plot(wide, exact[number], color="0.8", linewidth=8, label="exact")
+    for curve, (colour, style, label) in zip(curves, styles):
+        finite = curve[number].isfinite()
+        axes.plot(wide[finite], curve[number][finite], style, color=colour, linewidth=2.5, label=label)
+    axes.axvline(CLIFF, color=plots.NAN_COLOUR, linestyle="--")
+    axes.set_xlabel("logit x")
+left, right = picture.axes
+left.text(CLIFF + 0.15, -12, f"cliff, {CLIFF:.2f}\nnaive: -inf from here", fontsize=10)
+left.set(title="The term", ylabel="log(1 - D)")
+left.legend(fontsize=9, loc="lower left")
+right.text(CLIFF + 0.15, -0.55, "naive: NaN\nfrom here", fontsize=10)
+right.set(title="Its slope, as autograd has it", ylabel="slope by the logit", ylim=(-1.3, 0.1))
+picture
+
+# %% [markdown]
+# The naive term is a staircase that ends. Its slope is -1 up to the last finite number, so no gradient announces the cliff. Computed from the logit, both go on as on paper. That is the cure of notebook 06.
 #
 # ## The body: 1e-3
 #
-# `autopsy` trains with a flight recorder. After each iteration the recorder copies weights, gradients, optimiser state and random state, and looks whether
-# all of it is finite. When it is not, it goes one iteration back and runs the same lines again while a tracer looks at every tensor operation.
-# **Predict:** which of the three logs in the loss is it?
+# `autopsy` trains and keeps a copy of each iteration's start. When something is not finite any more, it goes back to that copy and runs the same lines again while a tracer watches every operation.
+#
+# **Predict:** which of the three logs in the two losses ends the run?
+#
+# <details><summary>Answer, if you have no kernel</summary>
+#
+# `torch.log(1 - fake)`, the second log of D's loss. Its cliff is the nearer one.
+#
+# </details>
+
+# %%
+guess("04.term", "the log that ends the run", choices=["torch.log(real)", "torch.log(1 - fake)", "torch.log(fake)"])
 
 # %%
 gan = GAN(Recipe(lr=1e-3), seed=0)
-start = time.monotonic()
 verdict = autopsy(gan, iterations=200)
-print(f"trained, rewound, replayed and judged in {time.monotonic() - start:.1f} s")
+outcome("04.term", verdict.term)
 verdict
 
 # %% [markdown]
-# Read it from the bottom. The *line* is in `utils/losses.py`, the *term* is the second log of D's loss, and *steps* shows how its 0 came about: one logit a
-# little too large, a sigmoid of exactly 1, a difference of 0. One sample of 64 is enough, since the mean of anything and minus infinity is infinite.
+# Read *term*, then *steps*: a logit just beyond the cliff, a sigmoid of exactly 1, a difference of 0, a log of minus infinity. *Sample* names the generated sample, *line* the code. One sample of 64 is
+# enough: a mean with one infinite entry is infinite.
 #
-# PyTorch has a tool of its own for this, `detect_anomaly`. What does it say?
+# ## How inf becomes NaN
+#
+# The loss is infinite, not NaN. The NaN is born on the way back. The fatal sample, forwards and backwards:
 
 # %%
-state = gan.random.get_state()
-try:
-    with torch.autograd.detect_anomaly():
-        gan.step()
-except RuntimeError as error:
-    print(error)
-gan.random.set_state(state)
-gan.iteration -= 1
+fatal = copy.deepcopy(gan)  # autopsy left it just before the fatal iteration
+step = fatal.forward()
+x = step.fake_logits.detach().requires_grad_()
+score = torch.sigmoid(x)
+rest = 1 - score
+log = torch.log(rest)
+slopes = torch.autograd.grad(-log.mean(), (x, score, rest, log))
+
+# %%
+names = ["x", "sigmoid(x)", "1 - sigmoid(x)", "log(1 - sigmoid(x))"]
+values = [quantity[verdict.sample].item() for quantity in (x, score, rest, log)]
+back = [slope[verdict.sample].item() for slope in slopes]
+pd.DataFrame({"its value": values, "slope of D's loss by it": back}, index=names).style.format("{:.6g}")
 
 # %% [markdown]
-# It names the backward pass of the sigmoid, the first place where a gradient is NaN. That is a victim: the sigmoid multiplied its own slope, 0, with an
-# infinite gradient it was handed. The log is the culprit.
+# Read the last column upwards. The mean hands each log a slope of -1/64. The log divides it by its input: -1/64 / 0 = -inf. The difference turns the sign: +inf. The sigmoid
+# multiplies by its own slope, s (1 - s) = 1 x 0, and **inf x 0 is NaN**. One Adam step later:
+
+# %%
+print(f"losses before the step: D {step.loss_d.item()}, G {step.loss_g.item():.3f}")
+fatal.update(step)
+for name, weights in (("D", fatal.weights_d), ("G", fatal.weights_g)):
+    print(f"weights of {name} that are NaN: {torch.cat([part.flatten() for part in weights]).isnan().float().mean():.0%}")
+
+# %% [markdown]
+# Each weight of D sums slopes over the whole batch, and a sum with one NaN is NaN. Adam moves every weight by it. G follows one iteration later (notebook 02). "NaN at iteration n" is short for the first loss
+# that is not finite, here an infinite one. What does PyTorch's own tool, `detect_anomaly`, say?
+
+# %%
+try:
+    with torch.autograd.detect_anomaly():
+        copy.deepcopy(gan).step()
+except RuntimeError as error:
+    print(error)
+
+# %% [markdown]
+# It names the place of inf x 0, where the NaN is born. The infinity came from the log.
 #
 # ## The same iteration under another loss
 #
-# `autopsy` left `gan` just before the fatal iteration. Nothing stops us from running that iteration with the loss written another way. **Predict:** will
-# D's loss be large?
+# **Predict:** same batch, same weights. How large is D's loss if it is computed from the logits?
+#
+# <details><summary>Answer, if you have no kernel</summary>
+#
+# About 3. The fatal sample adds 16.8 / 64 = 0.26 to it.
+#
+# </details>
 
 # %%
-replayed = pd.DataFrame(counterfactual(gan, ("matlab", "logits"))).T.round(3)
-replayed["finite"] = replayed["finite"].map({1.0: "yes", 0.0: "no"})
-replayed.columns = ["D's loss", "G's loss", "push on the loudest fake", "weights finite afterwards"]
-replayed.rename_axis(columns="loss")
+guess("04.loss", "D's loss, computed from the logits")
+
+# %%
+replayed = counterfactual(gan, ("matlab", "logits"))
+outcome("04.loss", replayed["logits"]["loss_d"])
+table = pd.DataFrame(replayed).T.set_axis(["D's loss", "G's loss", "push on the loudest fake", "weights finite after it"], axis=1)
+table.replace({"weights finite after it": {0: "no", 1: "yes"}}).round(3)
 
 # %% [markdown]
-# The same batch, the same weights, the same mathematical function: computed from the logit it is an ordinary number, and the gradient pushes the loud sample
-# back with full strength, 1. Notebook 06 looks at this cure, and at remedies that look like it.
+# The same function has an ordinary value. *Push* is 64 times the slope at the sample with the largest logit: 1 is full strength.
 #
-# ## The body: 1e-4
+# ## The body: 1e-4 and 1e-5
 #
-# At 1e-3 the whole batch was on its way up. At 1e-4 and 1e-5 the losses were calm. Here are all recorded collapses: how many of the 64 generated
-# samples were beyond the cliff, and how rare was the latent of the loudest?
+# **Predict:** how far from 0 is the latent of the fatal sample at 1e-4, in the median run? (Half of all normal draws lie within 0.67.)
+#
+# <details><summary>Answer, if you have no kernel</summary>
+#
+# Beyond 3.7 either way: about one draw in 5,000 is as far out.
+#
+# </details>
+
+# %%
+guess("04.latent", "median of |z| of the fatal samples at 1e-4")
 
 # %% tags=["hide-input"]
+runs = {rate: recorded(f"pulses_lr{rate}") for rate in ("1e-3", "1e-4", "1e-5")}
+
+
 def found(trace):
     """What the last batch of a recorded run tells."""
     logits, z = trace.last_batch["fake_logits"], trace.last_batch["z"][:, 0]
-    return {"nan_at": trace.nan_at, "beyond": (logits > CLIFF).sum(), "z": abs(z[logits.argmax()]), "score": trace.score_g[-1]}
+    return {"beyond": (logits > CLIFF).sum(), "z": abs(z[logits.argmax()]), "first": trace.first_broken, "score": trace.score_g[-1]}
 
 
 bodies = pd.DataFrame([{"rate": rate} | found(trace) for rate, traces in runs.items() for trace in traces])
 by_rate = bodies.groupby("rate")
+draws = 1 / (2 * stats.norm.sf(by_rate.z.median()))
 columns = {
-    "collapses": by_rate.size(),
-    "just one sample beyond": by_rate.beyond.agg(lambda beyond: (beyond == 1).sum()),
-    "median beyond": by_rate.beyond.median().astype(int),
-    "abs(z) of the loudest, least": by_rate.z.min(),
-    "and most": by_rate.z.max(),
-    "G score, median": by_rate.score.median(),
+    "last batches": by_rate.size(),
+    "D's loss broke first": by_rate["first"].agg(lambda first: (first == "D").sum()),
+    "one sample beyond the cliff": by_rate.beyond.agg(lambda beyond: (beyond == 1).sum()),
+    "most beyond": by_rate.beyond.max(),
+    "fatal |z|: least": by_rate.z.min().round(2),
+    "median": by_rate.z.median().round(2),
+    "most": by_rate.z.max().round(2),
+    "one batch in": (draws / 64).round(1),
+    "median G score": by_rate.score.median().round(2),
 }
-pd.DataFrame(columns).round(2).rename_axis(index=None, columns="rate")
-
-# %% [markdown]
-# Two different deaths. At 1e-3 it is an explosion: often many samples at once, and G's score is near 1 because D takes nearly every fake for real. At
-# 1e-4 and 1e-5 it is one sample in every recorded run, and its latent is always beyond 3. How many draws does such a latent take?
+table = pd.DataFrame(columns).rename_axis(index=None, columns="rate")
 
 # %%
-extreme = by_rate.z.agg(["min", "median", "max"]).loc[["1e-4", "1e-5"]].set_axis(["least", "median", "most"], axis=1).stack()
-extreme.index = extreme.index.map(": ".join)
-draws = 1 / (2 * stats.norm.sf(extreme))
-columns = {"abs(z) of the loudest": extreme.round(2), "one draw in": draws, "one batch in": draws / 64}
-pd.DataFrame(columns).transform({name: form.format for name, form in zip(columns, ("{:.2f}", "{:,.0f}", "{:,.0f}"))})
+outcome("04.latent", by_rate.z.median()["1e-4"])
+table
 
 # %% [markdown]
-# Live, the recorded seed with the shortest life, so that nobody has to wait (on another processor the same seed has another life). The loop is an ordinary
-# one; `guard` around it is the tool that notebook 10 puts around other people's loops.
-
-# %%
-shortest = min(runs["1e-4"], key=lambda trace: trace.nan_at)
-rare, start = GAN(Recipe(lr=1e-4), seed=shortest.seed), time.monotonic()
-watched = guard(range(30_000), rare, policy="stop")
-for _ in watched:
-    rare.step()
-    if time.monotonic() - start > 50:
-        break
-print(watched.verdict or f"no NaN in 50 s, {rare.iteration:,} iterations; recorded: {shortest}")
-if watched.verdict:
-    step = rare.forward()  # rare stands just before the fatal iteration, random state included
-    print(f"\nits latent: {step.z[watched.verdict.sample].item():.2f}; the recorded run ended at {shortest.nan_at:,}")
-
-# %% [markdown]
-# A live verdict and 24 recorded last batches tell one story: the same term, one sample, a rare latent. G is seldom trained at such latents. A
-# network of ReLUs continues in a straight line where it has seen nothing: whatever the pulse does between 2 and 3, it goes on doing at 4. The atlas of the recorded run with seed 0 at its last iteration:
-
-# %%
-plots.atlas(runs["1e-4"][0], at=(-1,), cliff=CLIFF)
-
-# %% [markdown]
-# The circled draw sits far from all others, where the pulse is louder than anything in the data, and where D, a straight line out there as well, is certain. The other
-# 63 draws are far below the line.
+# Two deaths. At 1e-3 it is an **explosion**: often many samples at once, and G's score is near 1, since D takes nearly every fake for real. At 1e-4 and 1e-5 it is **one rare draw** in every recorded run,
+# with a latent beyond 3. *One batch in* says how seldom 64 draws hold one as far out as the median.
 #
-# ## There was a sign
-#
-# "NaN seemingly appears suddenly", the post says. The mean loss cannot show it: one sample of 64 at logit 16 moves it by 16/64 = 0.25. The largest logit
-# of the batch can. This is the **gauge**, over the last 2,000 iterations of the recorded run:
+# Why those latents? The last iteration at 1e-4, seed 0:
 
 # %% tags=["hide-input"]
-# The gauge as a figure
 trace = runs["1e-4"][0]
-picture = plots.Picture(alt="Loss of D, calm, above; largest generated logit, spiking towards the cliff, below.", height=4.5)
-top, bottom = picture.subplots(2, 1, sharex=True)
-last = slice(-2000, None)
-top.plot(trace.iteration[last], trace.loss_d[last], color=plots.DISCRIMINATOR_COLOUR, linewidth=0.7)
-top.set_ylabel("D's mean loss")
-bottom.plot(trace.iteration[last], trace.fake_max[last], color=plots.GENERATOR_COLOUR, linewidth=0.7)
-bottom.axhline(CLIFF, color="black", linestyle="--", linewidth=1)
-bottom.text(trace.iteration[-2000], CLIFF + 0.4, f"cliff, {CLIFF:.2f}", fontsize=9)
-bottom.set(ylabel="largest generated logit", xlabel="iteration")
-for axes in (top, bottom):
-    axes.axvline(trace.nan_at, color=plots.NAN_COLOUR, linestyle=":")
+real = load("pulses").samples
+image, logit = trace.atlas["image"][-1].astype(float), trace.atlas["logit"][-1]
+z, logits = trace.last_batch["z"][:, 0], trace.last_batch["fake_logits"]
+killer = z[logits.argmax()]
+pulse = np.array([np.interp(killer, ATLAS_Z, output) for output in image.T])  # between two latents of the atlas
+loudest, far = abs(pulse).argmax(), ATLAS_Z >= 3
+line = np.polyfit(ATLAS_Z[far], image[far, loudest], 1)
+picture = plots.Picture(alt="One output of G is straight beyond 3; D's logit passes the cliff there; the pulse is louder than real ones.", height=8.5)
+top, middle, bottom = picture.subplots(3, 1)
+for axes in (top, middle):
+    axes.axvspan(3, 6, color="0.93"), axes.axvspan(-6, -3, color="0.93")
+    axes.set_xlim(-6, 6)
+
+# %% tags=["hide-input"]
+# One output of G, D's logit, and the fatal pulse
+top.plot(ATLAS_Z, image[:, loudest], color=plots.GENERATOR_COLOUR, linewidth=3)
+top.plot(ATLAS_Z[ATLAS_Z > 0.5], np.polyval(line, ATLAS_Z[ATLAS_Z > 0.5]), color="white", linewidth=1, linestyle="--")
+top.annotate("white: a straight line, fitted beyond 3", (4, np.polyval(line, 4)), (-1, 100), arrowprops={"arrowstyle": "-"})
+top.set(title=f"One output of G: value {loudest} of the pulse's 64", ylabel="mV")
+middle.plot(ATLAS_Z, logit, color=plots.DISCRIMINATOR_COLOUR, linestyle="--", linewidth=2)
+middle.plot(z, logits, "o", color="black", markersize=4)
+middle.plot(killer, logits.max(), "o", color="black", fillstyle="none", markersize=13)
+middle.axhline(CLIFF, color=plots.NAN_COLOUR, linestyle="--")
+middle.text(-5.9, CLIFF + 2, f"cliff, {CLIFF:.2f}")
+middle.annotate(f"z = {killer:.2f}, logit {logits.max():.1f}", (killer, logits.max()), (-1, 28), arrowprops={"arrowstyle": "-"})
+middle.set(title="D's logit for what G draws; dots: the last batch", ylabel="logit", ylim=(-40, 40), xlabel="latent z")
+bottom.plot(real[:12].T.numpy(), color="0.6", linewidth=0.8)
+bottom.plot(pulse, color=plots.GENERATOR_COLOUR, linewidth=2.5)
+bottom.text(13, 56, "the fatal one", color=plots.GENERATOR_COLOUR)
+bottom.text(45, 40, "grey: 12 real pulses", color="0.3")
+bottom.set(title="The fatal pulse in its true size", xlabel="time (samples)", ylabel="mV")
 picture
 
+# %%
+print(f"peak of the fatal pulse {abs(pulse).max():.0f} mV, of the median real one {real.abs().amax(1).median():.0f} mV")
+print(f"a latent beyond 3, grey in the figure: one draw in {1 / (2 * stats.norm.sf(3)):.0f}")
+
 # %% [markdown]
-# ## The hazard
+# A network of ReLUs is a chain of straight pieces. Beyond the latents that training brings, this output goes on as one straight line: the pulse only grows louder. D's logit goes straight on too, and on the
+# right it climbs over the cliff. The dot out there was enough.
 #
-# With a latent of one normal number we can do better than watch. Everything G can draw lies on one line; D's logit along it shows which stretches lie
-# beyond the cliff; a normal number falls into them with a known chance p; and a batch of 64 has such a draw with chance $1 - (1 - p)^{64}$. That is the
-# chance that the *next* iteration ends the run, and no random number is needed to know it. Here for the GAN of the autopsy above, beside a count over
-# many drawn batches:
+# ## The other death: a rate raised in flight
+#
+# G's own loss holds log D(G(z)), with its cliff at -88.72. At a steady rate no recorded run ended there: D's loss broke first in all. Now train for 200 iterations at 3e-4 and go on at 1e-3, as one
+# does with a slider.
 
 # %%
-random, fatal = torch.Generator().manual_seed(1), 0
-for _ in range(4000):
-    logits = gan.sample(torch.randn(64, 1, generator=random))[1]
-    fatal += bool(((logits > CLIFF) | (logits < LOWEST)).any())
-print(f"computed: {hazard(gan):.3f}   counted in 4,000 batches: {fatal / 4000:.3f}")
+def raised(seed):
+    gan = GAN(Recipe(lr=3e-4), seed)
+    train(gan, 200, progress=False)
+    gan.lr = 1e-3
+    return train(gan, 100, progress=False)
 
-# %% [markdown]
-# The recorded runs at 1e-4 hold the hazard of every fourth iteration. **Predict:** does it rise steadily, or in bursts?
 
-# %% tags=["hide-input"]
-# The hazard as a figure
-picture = plots.Picture(alt="The hazard comes in bursts; its running sum is a staircase that ends at the collapse.", height=5)
-top, bottom = picture.subplots(2, 1, sharex=True)
-for trace, style in zip(runs["1e-4"][:3], ("-", "--", "-."), strict=True):
-    chance = np.maximum(trace.watched["hazard"], 1e-9)
-    top.plot(trace.watched["iteration"], chance, style, linewidth=0.5, alpha=0.8)
-    iteration, total = summed_hazard(trace)
-    bottom.plot(iteration, total, style, label=f"seed {trace.seed}, NaN at {trace.nan_at:,}")
-top.set(yscale="log", ylabel="chance, this iteration", ylim=(1e-9, 1))
-bottom.set(ylabel="summed since the start", xlabel="iteration")
-bottom.legend()
-picture
-
-# %% [markdown]
-# In bursts. Between them the run is nearly safe, in them it may have a per cent or more to lose *each iteration*. A run survives a burst or it does not.
-#
-# ## Is the forecast right?
-#
-# A forecast of chances can be checked. If the hazard is right, then its sum up to the collapse is a lottery with a known distribution: on average 1, and
-# spread like draws from an exponential distribution. Nothing was fitted: the hazard follows from the weights and the normal distribution alone.
+raised_runs = joblib.Parallel(n_jobs=2)(joblib.delayed(raised)(seed) for seed in range(6))
 
 # %%
-sums = np.sort([summed_hazard(trace)[1][-1] for trace in runs["1e-4"]])
-test = stats.kstest(sums, "expon")
-print(f"{len(sums)} runs: mean summed hazard {sums.mean():.2f} (1 is perfect, standard error {1 / np.sqrt(len(sums)):.2f})")
-print(f"Kolmogorov-Smirnov distance {test.statistic:.2f}, p = {test.pvalue:.2f} (small would speak against the forecast)")
-
-# %% tags=["hide-input"]
-# The sums as a figure
-picture = plots.Picture(alt="Share of runs whose summed hazard is below x, close to the exponential distribution.", width=6)
-axes = picture.subplots()
-axes.step(sums, np.arange(1, len(sums) + 1) / len(sums), where="post", label="recorded runs")
-x = np.linspace(0, sums[-1], 200)
-axes.plot(x, 1 - np.exp(-x), "--", color="black", label="exponential distribution")
-axes.set(xlabel="summed hazard at the collapse", ylabel="share of runs")
-axes.legend()
-picture
+row = lambda run: {"seed": run.seed, "iterations at 1e-3": run.iterations, "first to break": run.first_broken}  # noqa: E731
+fates = pd.DataFrame([row(run) | {"lowest fake logit": run.fake_min[-1], "highest": run.fake_max[-1]} for run in raised_runs])
+print(f"G's loss broke in {fates['first to break'].isin(['G', 'both']).sum()} of {len(fates)} runs")
+fates.style.format(precision=1).hide()
 
 # %% [markdown]
-# The staircase stays near the curve, as the test says: 24 runs do not contradict the forecast. The collapse is a lottery, and its odds can be computed.
+# A few iterations after the change each run is over, mostly by G's loss, at a logit below -88.72. D is so sure of a generated sample that its score is exactly 0. The naive loss has two cliffs, and either one
+# ends the game.
 #
-# ## What a careful reader could have known
+# ## Back to the published curves
 #
-# Round numbers, chosen before these runs were scored and not changed since: the hazard passes 1 in 10,000 (one in ten over the next 1,000 iterations); or the gauge passes
-# half of the cliff. Each run is cut into stretches of 1,000 iterations, counted back from its end. A *hit* is a warning in the last stretch, a *false alarm*
-# a warning in any other.
-
-# %% tags=["hide-input"]
-def warnings_of(trace, iteration, level, threshold):
-    before = iteration < trace.nan_at
-    stretch = (trace.nan_at - 1 - iteration[before]) // 1000  # 0 is the last one
-    return np.unique(stretch[level[before] > threshold]), stretch.max()
-
-
-def score(cases):
-    hits = sum(0 in warned for warned, _ in cases)
-    false = sum((warned > 0).sum() for warned, _ in cases)
-    return hits, len(cases) - hits, f"{false} of {sum(others for _, others in cases)}"
-
-
-# %% tags=["hide-input"]
-# The warnings as a table
-by_hazard = [warnings_of(trace, trace.watched["iteration"], trace.watched["hazard"], 1e-4) for trace in runs["1e-4"]]
-scores = {"1e-4: hazard above 1e-4": score(by_hazard)}
-for rate in ("1e-4", "1e-5"):
-    by_gauge = [warnings_of(trace, trace.iteration, trace.envelope("fake_max")[1], CLIFF / 2) for trace in runs[rate]]
-    scores[f"{rate}: gauge above half the cliff"] = score(by_gauge)
-columns = ["hits", "misses", "false alarms (ordinary stretches)"]
-pd.DataFrame.from_dict(scores, orient="index", columns=columns).rename_axis(columns="warning")
-
-# %% [markdown]
-# No last stretch was without a warning, though it may come late in it, and many ordinary stretches have one too: the last column, to be compared with the
-# hits. That is what a lottery looks like: a warning says that the ticket is in the drum, not when it is drawn. "Without any early signs" is true of the losses and not of the logits. (The hazard was recorded
-# at 1e-4 only; where a run is thinned, the gauge uses the recorded extremes.)
-#
-# A GAN with a wide latent has no such integral. There, extreme-value statistics can look at the largest logits of the last 1,000 iterations and judge how
-# far their tail reaches. Asked 1,000 iterations before each end, with what is known then:
+# The post shows curves; its data, units, widths and latent are unknown. Its run at 1e-3 ends like this, as read off the figure:
 
 # %%
-def tail(trace):
-    return tail_hazard(trace.fake_max[-2000:-1000], CLIFF, ahead=1000)
-
-
-for rate in ("1e-4", "1e-5"):
-    chances = np.sort([tail(trace) for trace in runs[rate]])
-    print(f"{rate}: chance of a collapse in the next 1,000, {len(chances)} runs: median {np.median(chances):.3f},", end=" ")
-    print(f"lowest {chances[0]:.3f}, highest {chances[-1]:.3f}; above one in ten in {(chances > 0.1).sum()}")
+story = published().query("learning_rate == '1e-3' and iteration >= 8").pivot(index="iteration", columns="quantity", values="value")
+last = story.loc[10]
+print(f"mean D(x) at iteration 10: 2 x {last.score_d} - 1 + {last.score_g} = {2 * last.score_d - 1 + last.score_g:.2f}")
+story
 
 # %% [markdown]
-# It warns of fewer than half of the collapses, and misses those whose last burst had not begun. It is the weaker tool: it assumes that the next 1,000
-# iterations are like the last, and training is not like that.
+# At iteration 10 G's loss is drawn and D's is not. D's two logs are log D(x) and log(1 - D(G(z))). The scores say that D(x) is about 1 for the real samples and that D takes most generated ones for real, too. That leaves
+# log(1 - D(G(z))), the term that breaks in our reconstruction. This is strong evidence, and no proof.
 #
-# ## Why a smaller rate only delays
+# <details><summary>For the referee: could it have been a flipped label?</summary>
 #
-# A run at 1e-5 needs ten times the iterations of one at 1e-4 to get equally far, and each iteration draws 64 latents. Compare the collapse times in
-# iterations and in *training*, the learning rate times the number of iterations:
-
-# %%
-at = by_rate.nan_at.median()
-columns = {"runs": by_rate.size(), "median NaN at": at.map("{:,.0f}".format)}
-columns["median training (rate x iterations)"] = (at.index.astype(float) * at).map("{:.3g}".format)
-columns["median latents drawn"] = (64 * at).map("{:,.0f}".format)
-pd.DataFrame(columns).rename_axis(index=None, columns="rate")
-
-# %% [markdown]
-# From 1e-4 to 1e-5 the number of draws grows several times, the amount of training changes little (the last row has few runs): the run comes to the same
-# dangerous stretch, more slowly, and buys more tickets while it is there. The first row is the other death, the explosion, which needs hardly any training. A run at 1e-5, with its many draws, lives to meet rarer latents (the table of z above): those that end it lie further out. A smaller rate does not move
-# the cliff, and does not keep the logits from it.
+# MATLAB's example can flip real labels with probability 0.35, and then log(1 - D(x)) is in the loss too. But the best D then scores at most (0.65 + 1) / 2 = 0.825, and the figure shows 0.988 at iteration 6.
+# For a few iterations a D that is not the best can exceed the bound: evidence, no proof. The gap in D's score at iteration 9 is the figure's legend.
 #
-# ## A larger batch buys more tickets
-#
-# **Predict** from $1 - (1 - p)^{batch}$: does a larger batch make it safer? First the formula, for the weights just before the end above, then runs at 1e-3.
-
-# %%
-for batch in (16, 64, 256):
-    other = SimpleNamespace(recipe=Recipe(lr=1e-3, batch=batch), sample=gan.sample)
-    traces = sweep(Recipe(lr=1e-3, batch=batch), seeds=range(20), iterations=300, progress=False)
-    at = [trace.nan_at or 300 for trace in traces]
-    print(f"batch {batch:3}: hazard {hazard(other):.3f}; 20 runs: {min(at)} to {max(at)}, median {np.median(at):.1f}")
-
-# %% [markdown]
-# With the same weights the hazard rises with the batch. In the runs the median moves much less: at 1e-3 nearly the whole batch is taken for real and often
-# several samples cross at once, so that one draw more or less hardly matters. A larger batch is no protection in either case.
-#
-# ## Reading the published figures like a detective
-#
-# The post shows only curves (numbers in notebook 00). What we know now throws light on four details that its author did not mention:
-# - **D's line ends one iteration before G's.** At its last iteration the generator's loss is drawn and the discriminator's is not. Only D's loss holds
-#   log(1 - D(G(z))), the term with the near cliff. In every recorded collapse here D breaks first.
-# - **G's score is 0.92 at that moment.** D takes nearly all fakes for real: large positive logits, the explosion of the 1e-3 runs above.
-# - **D's score reaches 0.99 at other times.** MATLAB's example can flip real labels with probability 0.35. The best D then says 0.65 on real data and at
-#   most (0.65 + 1) / 2 = 0.825 in the score. A score of 0.99 speaks against flipping, and so against the other route to log(0), over
-#   flipped labels. It is evidence, not proof: for a few iterations a D that is not the best can exceed that bound.
-# - **The losses at 1e-4 and 1e-5 look calm to the end.** One sample in a batch is invisible in a mean.
-#
-# The post's conclusion, that there must be other inappropriate settings, was right. Here they are: the log of a rounded sigmoid; data in raw units
-# and a D wide enough to turn them into logits of 16; a latent without bounds. The learning rate decides when.
+# </details>
 #
 # ## Summary
-# - The culprit is log(1 - D(G(z))) in D's loss: a sigmoid of a logit above 16.64 is exactly 1 in 32-bit numbers, and the log of 0 is infinite.
-# - At 1e-3 the batch explodes. At 1e-4 and 1e-5 one sample does it, drawn from a latent far out, where G was seldom trained.
-# - The largest logit warns where the mean loss cannot; with a one-number latent the chance of the collapse is computable, and its sum at the collapse
-#   behaves as theory says.
-# - A smaller rate changes when the ticket is drawn, not whether.
+# - torch's 32-bit sigmoid is exactly 1 from a logit of 24 ln 2 = 16.64 on, and log(1 - sigmoid) is minus infinity there.
+# - The NaN is inf x 0 in the sigmoid's backward pass. One Adam step carries it into every weight of D.
+# - At 1e-3 the batch explodes. At 1e-4 and 1e-5 it is one rare draw, far out, where G is a straight line.
+# - A rate raised in flight can end the run at the other cliff, in G's own loss.
+#
+# ## Three questions
+#
+# **1. Predict.** Scores are computed in 32 bits and stored in 64. Where is the cliff of log(1 - score)?
+#
+# <details><summary>A. At 36.74, that of 64-bit numbers.</summary>
+#
+# The log is taken in 64 bits, but of a score that was already exactly 1. More room does not bring the rest back.
+#
+# </details>
+# <details><summary>B. At 16.64, as before.</summary>
+#
+# Yes: the sum inside the sigmoid was rounded. What follows cannot undo it.
+#
+# </details>
+# <details><summary>C. Nowhere: 64 bits hold every score.</summary>
+#
+# They hold every 32-bit score, also the one that is exactly 1.
+#
+# </details>
+#
+# **2. Explain.** One of 64 samples is over the cliff. Why is *every* weight of D lost?
+#
+# <details><summary>A. Adam divides by the largest gradient.</summary>
+#
+# Adam divides each weight's step by that weight's own mean. It carries nothing from weight to weight.
+#
+# </details>
+# <details><summary>B. Each weight's gradient is a sum over the batch.</summary>
+#
+# Yes: each sum has one NaN in it, and is NaN.
+#
+# </details>
+# <details><summary>C. The loss is infinite.</summary>
+#
+# Nobody computes with the value of the loss. What counts is the gradient, here inf x 0.
+#
+# </details>
+#
+# **3. Transfer.** A run with `BCEWithLogitsLoss` ends in NaN. What do you look at first?
+#
+# <details><summary>A. Whether a logit passed 16.64.</summary>
+#
+# That is the cliff of the log of a sigmoid. This loss is computed from the logit and has none there.
+#
+# </details>
+# <details><summary>B. Which operation made the first number that is not finite.</summary>
+#
+# Yes: it is another culprit, and a replay names it (notebooks 09 and 10).
+#
+# </details>
+# <details><summary>C. Whether the learning rate is small enough.</summary>
+#
+# It may matter, but it names no operation. Here a smaller rate delayed the end and prevented none.
+#
+# </details>
 
 # %% [markdown]
 # ## Exercises
 #
-# **Exercise 1** (5 minutes, easy). Which term would break first if the logit of a *real* sample went below the lower cliff? Compute both losses.
+# **Exercise 4.1: eight bits** (5 minutes, easy). The format `torch.float8_e4m3fn` has 4 bits where float32 has 24. A sigmoid is computed in 32 bits and rounded to it once. From which logit on is the score exactly 1?
+# *Deliverable:* `cliff8`, a number. *Criterion:* within 0.1.
+#
+# <details><summary>Hint</summary>
+#
+# Treat it as the table treats float16, or try `torch.sigmoid(x).to(torch.float8_e4m3fn)`.
+#
+# </details>
+
+# %% tags=["stub"]
+cliff8 = ____
+check("4.1", cliff8)
+
+# %% tags=["solution"]
+cliff8 = (4 + 1) * math.log(2)
+check("4.1", cliff8)
+
+# %% [markdown]
+# **Exercise 4.2: the cliff on the other side** (5 minutes, easy). D gives one *generated* sample a logit of -120, and 0 to all others. Which of the two naive losses is not finite?
+# *Deliverable:* `broken`, "D", "G" or "both". *Criterion:* it is what `utils.losses.matlab` says.
+#
+# <details><summary>Hint</summary>
+#
+# `matlab(real_logits, fake_logits)` takes two tensors and returns D's loss and G's.
+#
+# </details>
+
+# %% tags=["stub"]
+broken = ____
+check("4.2", broken)
 
 # %% tags=["solution"]
 from utils.losses import matlab
 
-loss_d, loss_g = matlab(torch.tensor([-200.0, 0.0]), torch.zeros(2))
-print(loss_d, loss_g, "so log D(x), in D's loss")
+loss_d, loss_g = matlab(torch.zeros(64), torch.tensor([-120.0] + 63 * [0.0]))
+broken = "both" if not (loss_d.isfinite() or loss_g.isfinite()) else "D" if loss_g.isfinite() else "G"
+check("4.2", broken)
 
 # %% [markdown]
-# **Exercise 2** (10 minutes, medium). Get a verdict on the handwritten digits at 1e-3. Is it the same term?
+# **Exercise 4.3: real data** (10 minutes, medium). Get a verdict on the handwritten digits (`data="digits"`) at 1e-3. Which term is it?
+# *Deliverable:* `term`, the verdict's term as a text. *Criterion:* the verdict is of a run that ended.
+#
+# <details><summary>Hint</summary>
+#
+# As above: a `GAN` of a `Recipe`, then `autopsy` with 200 iterations.
+#
+# </details>
+
+# %% tags=["stub"]
+term = ____
+check("4.3", term)
 
 # %% tags=["solution"]
-print(autopsy(GAN(Recipe(lr=1e-3, data="digits"), seed=0), iterations=200))
+term = autopsy(GAN(Recipe(lr=1e-3, data="digits"), seed=0), iterations=200).term
+check("4.3", term)
 
 # %% [markdown]
-# **Exercise 3** (10 minutes, medium). Would double precision have saved the run at 1e-3? Compute the hazard of the GAN just before its end with the cliffs of
-# float64 and of float16.
+# **Exercise 4.4: how rare is rare?** (10 minutes, medium). A run would end at any latent with |z| of 4 or more. How many batches of 64 does it survive on average?
+# *Deliverable:* `batches`, a number. *Criterion:* within 2 %.
+#
+# <details><summary>Hint</summary>
+#
+# `stats.norm.sf(4)` is the chance of a draw above 4. A batch survives if all its 64 draws do.
+#
+# </details>
+
+# %% tags=["stub"]
+batches = ____
+check("4.4", batches)
 
 # %% tags=["solution"]
-gan = GAN(Recipe(lr=1e-3), seed=0)
-autopsy(gan, iterations=200)
-for kind in (torch.float16, torch.float32, torch.float64):
-    print(f"{kind}: chance that the next iteration ends the run {hazard(gan, cliffs(kind)):.2g}")
-print("a cliff further out is reached more rarely, but it is there: double precision delays")
+one = 2 * stats.norm.sf(4)
+batches = 1 / (1 - (1 - one) ** 64)
+check("4.4", batches)
 
 # %% [markdown]
 # ## References
 # - I. Goodfellow et al., "Generative Adversarial Networks", arXiv 1406.2661: the losses.
 # - D. Goldberg, "What every computer scientist should know about floating-point arithmetic", ACM Computing Surveys 23 (1991).
-# - J. Pickands, "Statistical inference using extreme order statistics", Annals of Statistics 3 (1975): peaks over threshold.
 # - "Train Generative Adversarial Network (GAN)", MathWorks documentation: scores and label flipping.

@@ -1,0 +1,101 @@
+"""What is right in the exercises of notebook 04, and what is wrong because of what."""
+
+import math
+
+from utils.exercises import Exercise, Mistake
+
+
+def near(right, share=0.02):
+    """Is a number within this share of the right one?"""
+    return lambda answer: abs(float(answer) / right - 1) < share
+
+
+ONE = math.erfc(4 / math.sqrt(2))  # the chance that one draw lies beyond 4, either way
+
+EXERCISES = {
+    "4.1": Exercise(
+        right=lambda answer: abs(answer - 5 * math.log(2)) < 0.1,
+        notice="rounded once, 4 + 1 bits count: 5 ln 2 = 3.47. An ordinary game has such logits all the time.",
+        mistakes=[
+            Mistake(
+                example=4 * math.log(2),
+                when=lambda answer: abs(answer - 4 * math.log(2)) < 0.1,
+                because="4 ln 2 holds where the sum 1 + exp(-x) itself has 4 bits. Here it has 24, and only the score is rounded:"
+                " the gap below 1 counts, which is half as wide.",
+            ),
+            Mistake(
+                example=16.64,
+                when=lambda answer: 16 < answer < 17.5,
+                because="that is the cliff of the 32-bit sigmoid, before its result is rounded to 8 bits.",
+            ),
+            Mistake(
+                example=9 * math.log(2),
+                when=lambda answer: 5.3 < answer < 6.5,
+                because="of the 8 bits one is the sign and four are the exponent. Three are left, and one that is never stored.",
+            ),
+        ],
+    ),
+    "4.2": Exercise(
+        right=lambda answer: answer.strip().upper() == "G",
+        notice="log D(G(z)) stands in G's loss alone. D's loss holds log(1 - 0) = 0: D could not be happier.",
+        mistakes=[
+            Mistake(
+                example="D",
+                when=lambda answer: answer.strip().upper() == "D",
+                because="D's loss holds log(1 - D(G(z))), and here D(G(z)) is 0: the log of 1 is 0.",
+            ),
+            Mistake(
+                example="both",
+                when=lambda answer: answer.strip().lower() == "both",
+                because="the two losses hold different logs of this sample: log D(G(z)) stands only in one of them.",
+            ),
+            Mistake(
+                example="none",
+                when=lambda answer: answer.strip().lower() in ("none", "neither", ""),
+                because="at -120 exp(-x) overflows in 32 bits, so the sigmoid is exactly 0, and there is a log of it.",
+            ),
+        ],
+    ),
+    "4.3": Exercise(
+        right=lambda answer: "log(1-fake)" in answer.replace(" ", ""),
+        notice="other data, other units, the same term: the arithmetic does not know what the samples are.",
+        mistakes=[
+            Mistake(
+                example="torch.log(fake)",
+                when=lambda answer: "log(fake)" in answer.replace(" ", ""),
+                because="that is G's term, whose cliff is at -88.7. Read the line `term` of the verdict.",
+            ),
+            Mistake(
+                example="torch.log(real)",
+                when=lambda answer: "log(real)" in answer.replace(" ", ""),
+                because="that log is of the real samples. Read the line `term` of the verdict.",
+            ),
+            Mistake(
+                example=None,
+                when=lambda answer: answer is None,
+                because="there was no collapse to judge: more iterations, or the naive loss and the rate 1e-3.",
+            ),
+        ],
+    ),
+    "4.4": Exercise(
+        right=near(1 / (1 - (1 - ONE) ** 64)),
+        notice="247 batches are one second of training. A rare draw is rare for one sample, not for a run.",
+        mistakes=[
+            Mistake(
+                example=1 / ONE,
+                when=near(1 / ONE),
+                because="that is the number of draws. A batch holds 64 of them.",
+            ),
+            Mistake(
+                example=2 / (1 - (1 - ONE) ** 64),
+                when=near(2 / (1 - (1 - ONE) ** 64)),
+                because="a latent of -4 is as far out as one of 4: both tails count.",
+            ),
+            Mistake(
+                example=1 - (1 - ONE) ** 64,
+                when=near(1 - (1 - ONE) ** 64),
+                because="that is the chance that one batch ends the run. The mean number of batches is 1 over it.",
+            ),
+        ],
+    ),
+}
