@@ -74,9 +74,10 @@ def row(axes, height, x):
         start, end = ideal / UNIT, (rounded - 1) / UNIT
         axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": "0.4"})
         axes.plot(start, height, marker, color=plots.DISCRIMINATOR_COLOUR, fillstyle="none", markersize=9)
-        axes.plot(end, height, marker, color=plots.DISCRIMINATOR_COLOUR, markersize=11 if marker == "s" else 7, markeredgecolor="white")
+        axes.plot(end, height, marker, color=plots.DISCRIMINATOR_COLOUR, ms=11 if marker == "s" else 7, mec="white")
     if score == 1:
-        axes.text(-1.3, height, "1 - score is 0: its log is -inf", ha="right", va="center", fontsize=10, backgroundcolor="white")
+        words = "1 - score is 0: its log is -inf"
+        axes.text(-1.3, height, words, ha="right", va="center", fontsize=10, backgroundcolor="white")
 
 
 # %% tags=["hide-input"]
@@ -94,7 +95,7 @@ def number_line(logits):
     axes.set_yticks(range(len(logits)), [f"x = {x:g}" for x in reversed(logits)])
     axes.set_xticks(range(-8, 9, 2))
     axes.set(xlim=(-9.3, 9.3), ylim=(-1, len(logits) - 0.4))
-    axes.set_title("score = 1 / sum (circles)                      1                      sum = 1 + exp(-x) (squares)", fontsize=11)
+    axes.set_title(f"score = 1 / sum (circles){'1':^45}sum = 1 + exp(-x) (squares)", fontsize=11)
     axes.set_xlabel("distance from 1, in units of $2^{-24}$ = 6.0e-8; each line is a 32-bit number")
     return picture
 
@@ -144,7 +145,8 @@ styles = [("#882255", "-", "log(1 - sigmoid(x)), 32 bits"), ("#009E73", ":", "-s
 
 
 # %% tags=["hide-input"]
-picture = plots.Picture(alt="Naive log: a staircase that ends at the cliff. From the logit: a straight line. Slopes: -1, then NaN or -1.", height=4)
+alt = "Naive log: a staircase that ends at the cliff. From the logit: a straight line. Slopes: -1, then NaN or -1."
+picture = plots.Picture(alt=alt, height=4)
 for number, axes in enumerate(picture.subplots(1, 2)):
     axes.plot(wide, exact[number], color="0.8", linewidth=8, label="exact")
     for curve, (colour, style, label) in zip(curves, styles):
@@ -247,7 +249,8 @@ guess("04.loss", "D's loss, computed from the logits")
 # %%
 replayed = counterfactual(gan, ("matlab", "logits"))
 outcome("04.loss", replayed["logits"]["loss_d"])
-table = pd.DataFrame(replayed).T.set_axis(["D's loss", "G's loss", "push on the loudest fake", "weights finite after it"], axis=1)
+columns = ["D's loss", "G's loss", "push on the loudest fake", "weights finite after it"]
+table = pd.DataFrame(replayed).T.set_axis(columns, axis=1)
 table.replace({"weights finite after it": {0: "no", 1: "yes"}}).round(3)
 
 # %% [markdown]
@@ -273,7 +276,8 @@ runs = {rate: recorded(f"pulses_lr{rate}") for rate in ("1e-3", "1e-4", "1e-5")}
 def found(trace):
     """What the last batch of a recorded run tells."""
     logits, z = trace.last_batch["fake_logits"], trace.last_batch["z"][:, 0]
-    return {"beyond": (logits > CLIFF).sum(), "z": abs(z[logits.argmax()]), "first": trace.first_broken, "score": trace.score_g[-1]}
+    beyond, loudest = (logits > CLIFF).sum(), abs(z[logits.argmax()])
+    return {"beyond": beyond, "z": loudest, "first": trace.first_broken, "score": trace.score_g[-1]}
 
 
 bodies = pd.DataFrame([{"rate": rate} | found(trace) for rate, traces in runs.items() for trace in traces])
@@ -311,7 +315,8 @@ killer = z[logits.argmax()]
 pulse = np.array([np.interp(killer, ATLAS_Z, output) for output in image.T])  # between two latents of the atlas
 loudest, far = abs(pulse).argmax(), ATLAS_Z >= 3
 line = np.polyfit(ATLAS_Z[far], image[far, loudest], 1)
-picture = plots.Picture(alt="One output of G is straight beyond 3; D's logit passes the cliff there; the pulse is louder than real ones.", height=8.5)
+alt = "One output of G is straight beyond 3; D's logit passes the cliff there; the pulse is louder than real ones."
+picture = plots.Picture(alt=alt, height=8.5)
 top, middle, bottom = picture.subplots(3, 1)
 for axes in (top, middle):
     axes.axvspan(3, 6, color="0.93"), axes.axvspan(-6, -3, color="0.93")
@@ -350,6 +355,7 @@ print(f"a latent beyond 3, grey in the figure: one draw in {1 / (2 * stats.norm.
 # G's own loss holds log D(G(z)), with its cliff at -88.72. At a steady rate no recorded run ended there: D's loss broke first in all. Now train for 200 iterations at 3e-4 and go on at 1e-3, as one
 # does with a slider.
 
+
 # %%
 def raised(seed):
     gan = GAN(Recipe(lr=3e-4), seed)
@@ -361,8 +367,9 @@ def raised(seed):
 raised_runs = joblib.Parallel(n_jobs=2)(joblib.delayed(raised)(seed) for seed in range(6))
 
 # %%
-row = lambda run: {"seed": run.seed, "iterations at 1e-3": run.iterations, "first to break": run.first_broken}  # noqa: E731
-fates = pd.DataFrame([row(run) | {"lowest fake logit": run.fake_min[-1], "highest": run.fake_max[-1]} for run in raised_runs])
+fates = [(run.seed, run.iterations, run.first_broken, run.fake_min[-1], run.fake_max[-1]) for run in raised_runs]
+columns = ["seed", "iterations at 1e-3", "first to break", "lowest fake logit", "highest"]
+fates = pd.DataFrame(fates, columns=columns)
 print(f"G's loss broke in {fates['first to break'].isin(['G', 'both']).sum()} of {len(fates)} runs")
 fates.style.format(precision=1).hide()
 
@@ -375,7 +382,8 @@ fates.style.format(precision=1).hide()
 # The post shows curves; its data, units, widths and latent are unknown. Its run at 1e-3 ends like this, as read off the figure:
 
 # %%
-story = published().query("learning_rate == '1e-3' and iteration >= 8").pivot(index="iteration", columns="quantity", values="value")
+story = published().query("learning_rate == '1e-3' and iteration >= 8")
+story = story.pivot(index="iteration", columns="quantity", values="value")
 last = story.loc[10]
 print(f"mean D(x) at iteration 10: 2 x {last.score_d} - 1 + {last.score_g} = {2 * last.score_d - 1 + last.score_g:.2f}")
 story

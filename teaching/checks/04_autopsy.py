@@ -20,8 +20,7 @@ EXERCISES = {
             Mistake(
                 example=4 * math.log(2),
                 when=lambda answer: abs(answer - 4 * math.log(2)) < 0.1,
-                because="4 ln 2 holds where the sum 1 + exp(-x) itself has 4 bits. Here it has 24, and only the score is rounded:"
-                " the gap below 1 counts, which is half as wide.",
+                because="only the score is rounded to 4 bits, not the sum: the gap below 1 counts, half as wide.",
             ),
             Mistake(
                 example=16.64,
@@ -31,7 +30,7 @@ EXERCISES = {
             Mistake(
                 example=9 * math.log(2),
                 when=lambda answer: 5.3 < answer < 6.5,
-                because="of the 8 bits one is the sign and four are the exponent. Three are left, and one that is never stored.",
+                because="not all 8 bits count: one is the sign, four are the exponent.",
             ),
         ],
     ),

@@ -1,0 +1,84 @@
+"""What is right in the exercises of notebook 05, and what is wrong because of what."""
+
+import functools
+import math
+
+from utils.exercises import Exercise, Mistake
+from utils.sweep import recorded
+
+
+def near(right, by):
+    return lambda answer: abs(float(answer) - right) < by
+
+
+@functools.cache
+def counted(threshold):
+    """(hits, false alarms) of the recorded runs at 1e-4 when the hazard warns above the threshold."""
+    hits = false = 0
+    for trace in recorded("pulses_lr1e-4"):
+        back = trace.nan_at - trace.watched["iteration"][trace.watched["hazard"] > threshold]
+        stretches = {int((distance - 1) // 1000) for distance in back if distance > 0}
+        hits, false = hits + (0 in stretches), false + len(stretches - {0})
+    return hits, false
+
+
+def pair(answer):
+    return tuple(int(one) for one in answer)
+
+
+def chances(answer):
+    half, single, double = (float(one) for one in answer)
+    return half, single, double
+
+
+EXERCISES = {
+    "5.1": Exercise(
+        right=near(1 - 0.8**4, 0.005),
+        notice="a larger batch buys more tickets an iteration; it protects nobody.",
+        mistakes=[
+            Mistake(0.8, near(0.8, 0.005), "chances do not add up. Multiply the chances to survive."),
+            Mistake(0.2, near(0.2, 0.005), "each of the 256 samples can go over the cliff, not only 64 of them."),
+            Mistake(0.05, near(0.05, 0.005), "one sample beyond the cliff ends the run, whatever the mean divides by."),
+            Mistake(0.8**4, near(0.8**4, 0.005), "that is the chance to survive. The hazard is 1 minus it."),
+        ],
+    ),
+    "5.2": Exercise(
+        right=near(math.exp(-2), 0.01),
+        notice="one run in seven or eight. The longest life among many is luck, not a better seed.",
+        mistakes=[
+            Mistake(1 - math.exp(-2), near(1 - math.exp(-2), 0.01), "that is the share that has ended by then."),
+            Mistake(0.5, near(0.5, 0.01), "half of the runs have ended at ln 2 = 0.69 already."),
+            Mistake(0, near(0, 0.01), "a summed hazard of 1 is the mean, not a limit: a sum of chances may pass 1."),
+        ],
+    ),
+    "5.3": Exercise(
+        right=lambda answer: pair(answer) == counted(1e-2),
+        notice="fewer false alarms, and ends without a warning: a threshold trades one for the other.",
+        mistakes=[
+            Mistake((24, 129), lambda answer: pair(answer) == counted(1e-4), "that is above 1 in 10,000; asked is 1 in 100."),
+            Mistake(
+                (24, 153),
+                lambda answer: pair(answer)[1] - pair(answer)[0] in (counted(1e-4)[1], counted(1e-2)[1]),
+                "the last stretch of each run is a hit, and counts as no false alarm: leave it out of the second number.",
+            ),
+            Mistake((24, 84), lambda answer: pair(answer) == counted(1e-3), "that is above 1 in 1,000; asked is 1 in 100."),
+        ],
+    ),
+    "5.4": Exercise(
+        right=lambda answer: chances(answer)[0] > chances(answer)[1] > chances(answer)[2] >= 0 and 0 < chances(answer)[1] < 1,
+        notice="a cliff further out is reached more rarely, and it is still there: more bits delay.",
+        mistakes=[
+            Mistake([0.0, 0.0, 0.0], lambda answer: not any(chances(answer)), "this GAN is safe: run autopsy on it first."),
+            Mistake(
+                [0.2, 0.2, 0.2],
+                lambda answer: len(set(chances(answer))) == 1,
+                "three times the same: without a second argument the cliffs are float32's.",
+            ),
+            Mistake(
+                [1e-9, 0.2, 0.9],
+                lambda answer: chances(answer)[0] < chances(answer)[1] < chances(answer)[2],
+                "the order is float16, float32, float64, and the nearest cliff is the most dangerous.",
+            ),
+        ],
+    ),
+}
