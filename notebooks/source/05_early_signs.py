@@ -221,7 +221,7 @@ ended = sum(trace.nan_at is not None for trace in live)
 print(f"{ended} of {len(live)} ended; mean {used.mean():.2f}, standard error {used.std() / np.sqrt(len(used)):.2f}")
 
 # %% [markdown]
-# The mean must be 1 at any rate, and it is. (The spread is another one here: with hazards near 1 the steps are too large for an exponential distribution.)
+# The mean should be 1 at any rate, and it is within its error. (The spread is another one here: hazards near 1 are steps too large for an exponential distribution.)
 #
 # ## What is a warning worth?
 #
@@ -245,6 +245,7 @@ def warned_by_gauge(trace):
     return stretches(trace.iteration, trace.envelope("fake_max")[1], CLIFF / 2, trace.nan_at)
 
 
+# %% tags=["hide-input"]
 def score(warned):
     hits, false = sum(run[0] for run in warned), sum(run[1:].sum() for run in warned)
     others = sum(len(run) - 1 for run in warned)
@@ -288,13 +289,13 @@ leads = {
 }
 
 
+# %% tags=["hide-input"]
 def spread(axes, height, values):
     """One dot a value, side by side, and a bar at their median."""
     axes.plot(values, height + 0.4 * ((np.arange(len(values)) * 0.618) % 1 - 0.5), "o", color="#117733", alpha=0.6, ms=5)
     axes.plot([np.median(values)] * 2, [height - 0.32, height + 0.32], color="black", linewidth=2)
 
 
-# %% tags=["hide-input"]
 # Lead times
 picture = plots.Picture(alt="Lead times of the warnings: most some hundreds of iterations, some fewer than twenty.", height=3.2)
 axes = picture.subplots()
@@ -303,7 +304,7 @@ for height, times in enumerate(leads.values()):
     short = sum(np.array(times) < 100)
     axes.text(1150, height, f"median {np.median(times):.0f}\nbelow 100: {short} of {len(times)}", va="center", fontsize=9)
 axes.axvspan(0.8, 100, color="0.94", zorder=0)
-axes.text(0.9, 2.45, "too late for nearly everything", fontsize=9, va="top")
+axes.text(0.9, 2.45, "fewer than 100", fontsize=9, va="top")
 axes.set_yticks(range(len(leads)), leads)
 axes.set(xscale="log", xlim=(0.8, 6000), ylim=(-0.6, 2.6))
 axes.set_xticks([1, 10, 100, 1000], ["1", "10", "100", "1,000"])
@@ -313,7 +314,7 @@ picture
 
 # %% [markdown]
 # Most warnings come hundreds of iterations ahead, out of 1,000 at most. A few come so late that nobody could act. A warning says that the ticket is in the drum, and not when it is drawn: after a warned stretch the next one ends the
-# run several times as often as after a silent one, and mostly it does not. So it is good for saving the weights and mending the loss, and not for telling the end.
+# run four to five times as often at 1e-4, and still it mostly does not. So it is good for saving the weights and mending the loss, and not for telling the end.
 #
 # <details><summary>For the referee</summary>
 #
@@ -340,7 +341,12 @@ for height, (rate, times) in enumerate(ends.items()):
     right.text(middle * float(rate), height + 0.36, f"{middle * float(rate):.2g}", ha="center", fontsize=9)
 left.set_yticks(range(len(ends)), ends)
 left.set(xscale="log", xlabel="life in iterations", ylabel="learning rate", title="Smaller rates live longer ...")
-right.set(xscale="log", xlabel="life in training = rate x iterations", title="... and get hardly further", ylim=(-0.6, 2.8))
+right.set(
+    xscale="log",
+    xlabel="life in training = rate x iterations",
+    title="... and at 1e-5 get no further than at 1e-4",
+    ylim=(-0.6, 2.8),
+)
 picture
 
 
@@ -354,7 +360,7 @@ print(f"from 1e-4 to 1e-5: {longer:.1f} times the iterations and draws, {longer 
 print(f"median |z| of the fatal sample: {rarest(slow):.2f} at 1e-4, {rarest(slowest):.2f} at 1e-5")
 
 # %% [markdown]
-# From 1e-4 to 1e-5 a run gets about equally far in training, and draws several times as many latents on the way: more tickets. It lives to meet rarer ones, so that the draws that end it lie further out. At 1e-3 it is the other death, the explosion. A smaller rate does not move the
+# At 1e-5 a run gets about as far in training as at 1e-4, and draws several times as many latents on the way: more tickets. It lives to meet rarer ones, so that the draws that end it lie further out. At 1e-3 it is the other death, the explosion. A smaller rate does not move the
 # cliff, and it does not keep the logits from it.
 #
 # ## Summary
