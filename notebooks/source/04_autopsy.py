@@ -2,9 +2,9 @@
 # # 04 The autopsy
 #
 # After this notebook you will be able to
-# - say why this loss is infinite from a logit of 16.64 on, and where the same edge lies for other kinds of numbers;
+# - say why this loss is infinite from a logit of 16.64 on;
 # - follow one infinite number from the loss into every weight of D;
-# - name the term, the sample and the operation that ended a run, and tell the ways in which it ends apart.
+# - name the term, the sample and the operation that ended a run.
 #
 # **Time:** 1 minute to run, 40 to read. **Prerequisites:** notebooks 01 and 02.
 
@@ -20,7 +20,7 @@ import torch
 from scipy import stats
 
 from utils import plots
-from utils.autopsy import autopsy, cliffs, counterfactual
+from utils.autopsy import autopsy, cliffs, counterfactual, explain_trace
 from utils.data import load
 from utils.exercises import ____, check, guess, outcome
 from utils.sweep import published, recorded
@@ -54,7 +54,7 @@ columns = {"x": x, "1 - sigmoid(x)": rest, "log of it": torch.log(rest)}
 pd.DataFrame(columns, dtype=float).style.format("{:.4g}").hide()
 
 # %% [markdown]
-# `cliffs` found the edge: it bisects torch's own sigmoid down to two neighbouring numbers. On one the log is finite, on the next it is not. We call the edge the **cliff**.
+# `cliffs` bisects torch's own sigmoid down to two neighbouring numbers. On one the log is finite, on the next it is not. This edge is the **cliff**.
 #
 # ## Why 16.64
 #
@@ -110,9 +110,9 @@ widgets.VBox([slider, view])
 number_line([14.5, 15.5, 16.5, 16.7])
 
 # %% [markdown]
-# Open marks are exact, filled ones are what 32 bits keep. The numbers lie twice as close below 1, but the sum needs those above. At 16.7 it lies left of the dashed line and becomes 1, and the score with it.
+# Open marks are exact, filled ones are what 32 bits keep. At 16.7 the sum lies left of the dashed line and becomes 1, and the score with it.
 #
-# With $b$ bits the cliff is at $b \ln 2$. Half precision is computed in 32 bits and rounded once, so the gap *below* 1 counts, half as wide: one bit more. Does the formula hold?
+# With $b$ bits the cliff is at $b \ln 2$. Half precision is computed in 32 bits and rounded once: the gap *below* 1 counts, half as wide, so add one bit. Does the formula hold?
 
 # %%
 counted = {torch.float32: 24, torch.float64: 53, torch.float16: 11 + 1, torch.bfloat16: 8 + 1}
@@ -121,8 +121,7 @@ columns = ["bits", "bits x ln 2", "cliff, bisected", "cliff on the other side"]
 pd.DataFrame.from_dict(rows, orient="index", columns=columns).style.format("{:.4f}", subset=columns[1:])
 
 # %% [markdown]
-# It does: the bisection stops at the last number of its kind below it. Double precision moves the cliff to 36.74 and removes nothing. On the other side the 32-bit sigmoid is 0 only below -88.72, where
-# `exp(-x)` overflows.
+# It does: the bisection stops at the last number of its kind below it. Double precision moves the cliff and removes nothing. On the other side the 32-bit sigmoid is 0 only below -88.72, where `exp(-x)` overflows.
 #
 # The cliff is that of *this* sigmoid. One that is correctly rounded has another:
 
@@ -163,13 +162,12 @@ right.set(title="Its slope, as autograd has it", ylabel="slope by the logit", yl
 picture
 
 # %% [markdown]
-# The naive term is a staircase that ends. Its slope is -1 up to the last finite number, so no gradient announces the cliff. Computed from the logit, both go on as on paper. That is the cure of notebook 06.
+# The naive term is a staircase that ends. Its slope is -1 to the last, so no gradient announces the cliff. From the logit, both go on as on paper: the cure of notebook 06.
 #
 # ## The body: 1e-3
 #
-# `autopsy` trains and keeps a copy of each iteration's start. When something is not finite any more, it goes back to that copy and runs the same lines again while a tracer watches every operation.
-#
-# **Predict:** which of the three logs in the two losses ends the run?
+# `autopsy` trains and keeps a copy of each iteration's start. When something is not finite, it goes back and runs the same lines again while a tracer watches every operation. **Predict:** which of the three logs
+# in the two losses ends the run?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
@@ -187,12 +185,11 @@ outcome("04.term", verdict.term)
 verdict
 
 # %% [markdown]
-# Read *term*, then *steps*: a logit just beyond the cliff, a sigmoid of exactly 1, a difference of 0, a log of minus infinity. *Sample* names the generated sample, *line* the code. One sample of 64 is
-# enough: a mean with one infinite entry is infinite.
+# Read *term*, then *steps*: a logit just beyond the cliff, a sigmoid of 1, a difference of 0, a log of minus infinity. One *sample* of 64 is enough: a mean with one infinite entry is infinite.
 #
 # ## How inf becomes NaN
 #
-# The loss is infinite, not NaN. The NaN is born on the way back. The fatal sample, forwards and backwards:
+# The loss is infinite. The NaN is born on the way back. The fatal sample, forwards and backwards:
 
 # %%
 fatal = copy.deepcopy(gan)  # autopsy left it just before the fatal iteration
@@ -231,7 +228,7 @@ except RuntimeError as error:
     print(error)
 
 # %% [markdown]
-# It names the place of inf x 0, where the NaN is born. The infinity came from the log.
+# It names the place of inf x 0. The infinity came from the log.
 #
 # ## The same iteration under another loss
 #
@@ -254,7 +251,7 @@ table = pd.DataFrame(replayed).T.set_axis(columns, axis=1)
 table.replace({"weights finite after it": {0: "no", 1: "yes"}}).round(3)
 
 # %% [markdown]
-# The same function has an ordinary value. *Push* is 64 times the slope at the sample with the largest logit: 1 is full strength.
+# An ordinary number. *Push* is 64 times the slope at the largest logit: 1 is full strength.
 #
 # ## The body: 1e-4 and 1e-5
 #
@@ -262,7 +259,7 @@ table.replace({"weights finite after it": {0: "no", 1: "yes"}}).round(3)
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# Beyond 3.7 either way: about one draw in 5,000 is as far out.
+# At about 3.8 either way: one draw in 6,500 is as far out.
 #
 # </details>
 
@@ -280,6 +277,7 @@ def found(trace):
     return {"beyond": beyond, "z": loudest, "first": trace.first_broken, "score": trace.score_g[-1]}
 
 
+# %% tags=["hide-input"]
 bodies = pd.DataFrame([{"rate": rate} | found(trace) for rate, traces in runs.items() for trace in traces])
 by_rate = bodies.groupby("rate")
 draws = 1 / (2 * stats.norm.sf(by_rate.z.median()))
@@ -347,13 +345,13 @@ print(f"peak of the fatal pulse {abs(pulse).max():.0f} mV, of the median real on
 print(f"a latent beyond 3, grey in the figure: one draw in {1 / (2 * stats.norm.sf(3)):.0f}")
 
 # %% [markdown]
-# A network of ReLUs is a chain of straight pieces. Beyond the latents that training brings, this output goes on as one straight line: the pulse only grows louder. D's logit goes straight on too, and on the
-# right it climbs over the cliff. The dot out there was enough.
+# A network of ReLUs is a chain of straight pieces. Beyond the latents that training brings, this output goes on as one straight line, and the pulse only grows louder. So does D's logit: on the right it climbs
+# over the cliff. One dot out there was enough.
 #
 # ## The other death: a rate raised in flight
 #
-# G's own loss holds log D(G(z)), with its cliff at -88.72. At a steady rate no recorded run ended there: D's loss broke first in all. Now train for 200 iterations at 3e-4 and go on at 1e-3, as one
-# does with a slider.
+# G's own loss holds log D(G(z)), with its cliff at -88.72. At a steady rate D's loss broke first in all recorded runs. Now train for 200 iterations at 3e-4 and go on at 1e-3, as one
+# does with a slider:
 
 
 # %%
@@ -374,12 +372,25 @@ print(f"G's loss broke in {fates['first to break'].isin(['G', 'both']).sum()} of
 fates.style.format(precision=1).hide()
 
 # %% [markdown]
-# A few iterations after the change each run is over, mostly by G's loss, at a logit below -88.72. D is so sure of a generated sample that its score is exactly 0. The naive loss has two cliffs, and either one
-# ends the game.
+# A few iterations after the change each run is over. Where G's loss broke, D was so sure of a generated sample that its score was exactly 0, at a logit below -88.72. The naive loss has two cliffs, and either one ends
+# the game.
+#
+# ## Is it the latent of one number?
+#
+# MATLAB's example has a latent of 100. The same recipe with that, eight seeds, at most 300 iterations each:
+
+# %%
+wide = [train(Recipe(lr=1e-3, latent=100), 300, seed, progress=False) for seed in range(8)]
+ended = [trace for trace in wide if trace.nan_at]
+print(f"{len(ended)} of {len(wide)} ended, at {sorted(trace.nan_at for trace in ended)}")
+pd.Series([explain_trace(trace).term for trace in ended]).value_counts().rename("ended by")
+
+# %% [markdown]
+# No: with 100 numbers most runs end, too, and by the same term.
 #
 # ## Back to the published curves
 #
-# The post shows curves; its data, units, widths and latent are unknown. Its run at 1e-3 ends like this, as read off the figure:
+# The post shows curves; its data, units, widths and latent are unknown. Its run at 1e-3 ends like this:
 
 # %%
 story = published().query("learning_rate == '1e-3' and iteration >= 8")
@@ -389,18 +400,18 @@ print(f"mean D(x) at iteration 10: 2 x {last.score_d} - 1 + {last.score_g} = {2 
 story
 
 # %% [markdown]
-# At iteration 10 G's loss is drawn and D's is not. D's two logs are log D(x) and log(1 - D(G(z))). The scores say that D(x) is about 1 for the real samples and that D takes most generated ones for real, too. That leaves
-# log(1 - D(G(z))), the term that breaks in our reconstruction. This is strong evidence, and no proof.
+# At iteration 10 G's loss is drawn and D's is not. D's two logs are log D(x) and log(1 - D(G(z))). The scores say that D(x) is about 1 on real samples, and that D takes most generated ones for real, too. That leaves
+# log(1 - D(G(z))), the term that breaks in our reconstruction: strong evidence, and no proof.
 #
 # <details><summary>For the referee: could it have been a flipped label?</summary>
 #
-# MATLAB's example can flip real labels with probability 0.35, and then log(1 - D(x)) is in the loss too. But the best D then scores at most (0.65 + 1) / 2 = 0.825, and the figure shows 0.988 at iteration 6.
-# For a few iterations a D that is not the best can exceed the bound: evidence, no proof. The gap in D's score at iteration 9 is the figure's legend.
+# MATLAB's example can flip real labels with probability 0.35; then log(1 - D(x)) is in the loss too. But the best D then scores at most (0.65 + 1) / 2 = 0.825, and the figure shows 0.988 at iteration 6. That is no
+# proof either. The gap at iteration 9 is the figure's legend.
 #
 # </details>
 #
 # ## Summary
-# - torch's 32-bit sigmoid is exactly 1 from a logit of 24 ln 2 = 16.64 on, and log(1 - sigmoid) is minus infinity there.
+# - torch's 32-bit sigmoid is exactly 1 from a logit of 24 ln 2 = 16.64 on, and log(1 - sigmoid) is infinite there.
 # - The NaN is inf x 0 in the sigmoid's backward pass. One Adam step carries it into every weight of D.
 # - At 1e-3 the batch explodes. At 1e-4 and 1e-5 it is one rare draw, far out, where G is a straight line.
 # - A rate raised in flight can end the run at the other cliff, in G's own loss.
@@ -411,7 +422,7 @@ story
 #
 # <details><summary>A. At 36.74, that of 64-bit numbers.</summary>
 #
-# The log is taken in 64 bits, but of a score that was already exactly 1. More room does not bring the rest back.
+# The score was exactly 1 already. More room does not bring the rest back.
 #
 # </details>
 # <details><summary>B. At 16.64, as before.</summary>
@@ -421,7 +432,7 @@ story
 # </details>
 # <details><summary>C. Nowhere: 64 bits hold every score.</summary>
 #
-# They hold every 32-bit score, also the one that is exactly 1.
+# Also the one that is exactly 1.
 #
 # </details>
 #
@@ -429,7 +440,7 @@ story
 #
 # <details><summary>A. Adam divides by the largest gradient.</summary>
 #
-# Adam divides each weight's step by that weight's own mean. It carries nothing from weight to weight.
+# Adam treats each weight for itself. It carries nothing from one to another.
 #
 # </details>
 # <details><summary>B. Each weight's gradient is a sum over the batch.</summary>
@@ -457,7 +468,7 @@ story
 # </details>
 # <details><summary>C. Whether the learning rate is small enough.</summary>
 #
-# It may matter, but it names no operation. Here a smaller rate delayed the end and prevented none.
+# It may matter, but it names no operation. Here a smaller rate prevented nothing.
 #
 # </details>
 
@@ -469,7 +480,7 @@ story
 #
 # <details><summary>Hint</summary>
 #
-# Treat it as the table treats float16, or try `torch.sigmoid(x).to(torch.float8_e4m3fn)`.
+# Treat it as the table treats float16.
 #
 # </details>
 
@@ -487,7 +498,7 @@ check("4.1", cliff8)
 #
 # <details><summary>Hint</summary>
 #
-# `matlab(real_logits, fake_logits)` takes two tensors and returns D's loss and G's.
+# `matlab(real_logits, fake_logits)` returns D's loss and G's.
 #
 # </details>
 
@@ -508,7 +519,7 @@ check("4.2", broken)
 #
 # <details><summary>Hint</summary>
 #
-# As above: a `GAN` of a `Recipe`, then `autopsy` with 200 iterations.
+# A `GAN` of a `Recipe`, then `autopsy` with 200 iterations.
 #
 # </details>
 
@@ -541,6 +552,6 @@ check("4.4", batches)
 
 # %% [markdown]
 # ## References
-# - I. Goodfellow et al., "Generative Adversarial Networks", arXiv 1406.2661: the losses.
+# - I. Goodfellow et al., "Generative Adversarial Networks", arXiv 1406.2661.
 # - D. Goldberg, "What every computer scientist should know about floating-point arithmetic", ACM Computing Surveys 23 (1991).
-# - "Train Generative Adversarial Network (GAN)", MathWorks documentation: scores and label flipping.
+# - "Train Generative Adversarial Network (GAN)", MathWorks documentation.

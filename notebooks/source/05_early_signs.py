@@ -296,7 +296,6 @@ def spread(axes, height, values):
     axes.plot([np.median(values)] * 2, [height - 0.32, height + 0.32], color="black", linewidth=2)
 
 
-# Lead times
 picture = plots.Picture(alt="Lead times of the warnings: most some hundreds of iterations, some fewer than twenty.", height=3.2)
 axes = picture.subplots()
 for height, times in enumerate(leads.values()):
