@@ -34,8 +34,8 @@ for package in (torch, np, pd, matplotlib, jupyterlab, ipywidgets):
     print(f"{package.__name__:12} {package.__version__}")
 
 # %% [markdown]
-# How fast is this machine? The next cell times the GAN of this series in blocks of 100 iterations. The first blocks are slower, because torch
-# is still preparing itself, so the median of the last five counts.
+# How fast is this machine? The next cell times the GAN of this series in blocks of 100 iterations. The first blocks can be slower, while torch
+# prepares itself, so the median of the last five counts.
 
 # %%
 import time

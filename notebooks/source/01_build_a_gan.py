@@ -59,7 +59,7 @@ plots.samples({"real": data[:6].numpy()}, "pulses")
 # ## Two networks
 #
 # The generator G turns a random number z, the *latent*, into a pulse. The discriminator D turns a pulse into one number, the *logit*: positive
-# means "looks real". The sigmoid of the logit is D's *score*, between 0 and 1. Both losses are made of scores.
+# means "looks real". The sigmoid of the logit is the *score* of that pulse, between 0 and 1, written D(x) for a real pulse and D(G(z)) for a generated one. Both losses are made of scores.
 
 # %% tags=["hide-input"]
 # The game as a diagram
@@ -186,7 +186,7 @@ history = np.array([iteration() for _ in range(50)], dtype=np.float32)
 # %% [markdown]
 # ## Scores and losses
 #
-# MATLAB's example draws two panels while it trains, and so does the post. **G's score** is the mean of D(G(z)). **D's score** is
+# MATLAB's example draws two panels while it trains, and so does the post. Both show means over the batch. **G's score** is the mean of D(G(z)). **D's score** is
 # (mean D(x) + 1 − mean D(G(z))) / 2: it is 1 when D is always right and sure of it.
 
 # %% tags=["hide-input"]
@@ -200,7 +200,7 @@ axes.legend()
 picture
 
 # %% [markdown]
-# *Left: scores. Right: losses.* When G's score falls, its loss rises: both are made of the same D(G(z)). Each point is a mean over a batch of 64. What one pulse does, a
+# *Left: scores. Right: losses.* When G's score falls, its loss rises: both are made of the same D(G(z)). Each point is a mean over 64 pulses. What one pulse does, a
 # mean can hide.
 #
 # ## The same from `utils`
@@ -250,8 +250,8 @@ z = torch.tensor([[-4.0], [-2.0], [-0.5], [0.5], [2.0], [4.0]])
 plots.samples({"real": data[:6].numpy(), "generated,\nz = -4 ... 4": gan.sample(z)[0].numpy()}, "pulses")
 
 # %% [markdown]
-# *Above: real pulses. Below: generated ones, from z = −4 on the left to z = 4 on the right; the outer ones leave the frame.* This G draws no good pulses yet. It is trained as plainly as the post seems to
-# be, and the question is how that ends.
+# *Above: real pulses. Below: generated ones, from z = −4 on the left to z = 4 on the right; the outer ones leave the frame.* This G draws no good pulses yet. It is trained
+# without any of the usual remedies, and the question is how that ends.
 #
 # ## Summary
 # - A GAN is two networks and two losses; in each iteration both networks move.

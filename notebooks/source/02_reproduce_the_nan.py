@@ -312,7 +312,7 @@ for name, change in {"digits": {"data": "digits"}, "latent of 100": {"latent": 1
     print(f"{name}: {len(ended)} of 10 end by 300, at {ended}; D first in {sum(one.first_broken == 'D' for one in others)}")
 
 # %% [markdown]
-# What takes longer is recorded: both kinds of data with a latent of 100, at more rates and seeds, and convolutional networks of the kind that MATLAB's example has.
+# What takes longer is recorded: more of these runs, and larger networks. Runs that have not ended reached the cap.
 
 # %% tags=["hide-input"]
 # Recorded runs with a latent of 100 and with convolutions, as a table
@@ -325,8 +325,8 @@ on_digits = {rate: recorded(f"digits_lr{rate}") for rate in runs}
 plots.collapse_times(on_digits, ends.nan_at.to_dict())
 
 # %% [markdown]
-# *The digits at three rates, recorded.* They end too. The hollow triangle is a run that reached its cap of 60,000 iterations. At 1e-5 there are only two runs: they show that it
-# happens, not when. And a latent of 100 does not prevent the end at 1e-3: most of ten runs end within 300 iterations.
+# *The digits at three rates, recorded, with a latent of one number.* They end too. The hollow triangle is a run that reached its cap of 60,000 iterations. At 1e-5 there are only two runs: they show that it
+# happens, not when. And a latent of 100 does not prevent the end at 1e-3: most of those runs end, and the table counts D's loss first in each of them.
 #
 # ## Summary
 # - In our reconstruction the loss stops being finite at 1e-3, 1e-4 and 1e-5, at counts of the published order.

@@ -43,7 +43,7 @@ def two(lowest: float, highest: float):
 EXERCISES = {
     "2.1": Exercise(
         right=near(24, 0),
-        notice="in all 24. At 1e-4 it takes one sample of one batch; the other 63 are ordinary.",
+        notice="in all 24. At 1e-4 it takes one sample of one batch; the other 63 lie below the line.",
         mistakes=[
             Mistake(1, near(1, 0), "that is how many logits one run has above the line; count the runs"),
             Mistake(0, near(0, 0), "did you take the real logits? The fatal sample is a generated one"),
