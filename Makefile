@@ -8,7 +8,7 @@ RUN := $(VENV)/bin/python
 # Which Python this is: where it lives and what it can load. The same for a Python and for a virtual environment of it.
 WHICH := -c 'import sys, sysconfig; print(sys.base_prefix, sys.implementation.cache_tag, sysconfig.get_platform())'
 
-.PHONY: help setup venv lab app notebooks record test bench slides lab-page engine clean
+.PHONY: help setup venv lab app notebooks site record test bench slides lab-page engine clean
 .NOTPARALLEL:  # setup looks for .installed after venv may have removed it
 
 help:
@@ -16,6 +16,7 @@ help:
 	@echo "make lab        JupyterLab on notebooks/           (ARGS=... is passed on)"
 	@echo "make app        the learning-rate lab alone, for a projector (installs Voila)"
 	@echo "make notebooks  rebuild and execute the notebooks that are older than their code or data (ARGS=02 for one)"
+	@echo "make site       the notebooks as a website, site/_build, from what is built and without a network"
 	@echo "make record     remake the recorded runs in data/  (ARGS=pulses_lr1e-3 for one)"
 	@echo "make test       every test                         (ARGS=... is passed to pytest)"
 	@echo "make bench      the speed of the training loop, as ratios"
@@ -56,6 +57,9 @@ app: setup
 notebooks: setup
 	$(RUN) notebooks/build.py $(ARGS)
 	$(RUN) teaching/minutes.py
+
+site: setup
+	$(RUN) site/build.py $(ARGS)
 
 record: setup
 	$(RUN) data/record.py $(ARGS)

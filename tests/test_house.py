@@ -21,7 +21,7 @@ LAB = ["lab.view", "lab.run", "lab.recorded", "lab.controls", "lab.panel", "lab"
 ORDER = ["nanguard", "plans", *FIRST, *THE_RUN, "tables", *TRYING, *LOOKING, *LAB]
 SUPPORT = [*FIRST, "tables"]  # what any program with many runs needs; no GAN in it
 FILES = sorted(UTILS.rglob("*.py"))
-OTHER_TESTS = {"teaching", "project", "setup", "house", "build", "notebooks", "browser", "view", "engine", "page"}
+OTHER_TESTS = {"teaching", "project", "setup", "house", "build", "notebooks", "browser", "view", "engine", "page", "site"}
 
 
 def module(path: Path) -> str:
