@@ -28,8 +28,13 @@ ROOT = HERE.parent
 LAB = "site/lab/index.html"
 PARTS = {"The notebooks": "notebooks/[0-9][0-9]_*.ipynb", "For teachers": "teaching/*.md", "The data": "data/*.md"}
 PAGES = [path for pattern in PARTS.values() for path in sorted(ROOT.glob(pattern))]
-LINK = re.compile(r"(!?)\[((?:[^\[\]]|\[[^\]]*\])*)\]\(([^)\s]+)\)")
-CODE = re.compile(r"(^```.*?^```|`[^`\n]+`)", flags=re.S | re.M)  # here nothing is a link or a heading
+TEXT = re.compile(
+    r"^ *```.*?^ *```|`[^`\n]+`"  # code, where nothing is a link or a heading
+    r"|^#+ +(?=(?P<heading>[^\n]+))"
+    r"|(?P<picture>!?)\[(?P<text>(?:[^\[\]]|\[[^\]]*\])*)\]\((?P<target>[^)\s]+)\)",
+    flags=re.S | re.M,
+)
+USELESS = ("*.map", "*macros.html", ".buildinfo", "objects.inv", "_sources")  # of what Sphinx and the theme write
 KERNEL = "These controls need a kernel: run the notebook."
 GUESS = "A running notebook keeps your guess here. Reading only? Write it down before you go on."
 RUN = re.compile(r"pulses, learning rate (\S+), seed (\d+)")  # how utils.plots names a run
@@ -48,27 +53,21 @@ class Page:
 
     def markdown(self, text: str) -> str:
         """The text, with addresses that hold on the site; code stays as it is."""
-        pieces = []
-        for number, piece in enumerate(CODE.split(text)):
-            pieces.append(piece if number % 2 else self.lines(piece))
-        return "".join(pieces)
+        return TEXT.sub(self.piece, text)
 
-    def lines(self, text: str) -> str:
-        changed = []
-        for line in text.split("\n"):
-            if heading := re.match(r"#+ +(.+)", line):
-                self.section = re.sub(r"\W+", "-", heading[1].lower()).strip("-")
-            changed.append(LINK.sub(self.link, line))
-        return "\n".join(changed)
+    def piece(self, found: re.Match) -> str:
+        if heading := found["heading"]:
+            self.section = re.sub(r"\W+", "-", heading.lower()).strip("-")
+        return self.link(found) if found["target"] else found[0]
 
     def link(self, found: re.Match) -> str:
-        picture, text, target = found.groups()
+        text, target = " ".join(found["text"].split()), found["target"]
         name, _, fragment = target.partition("#")
         if not name or re.match(r"\w+:", name):
             return found[0]
         path = Path(os.path.normpath(ROOT / self.folder / name))
         place = path.relative_to(ROOT).as_posix()
-        if picture:
+        if found["picture"]:
             return self.figure(path.read_bytes(), place, text)
         if path in PAGES:
             return found[0]
@@ -77,25 +76,35 @@ class Page:
         elif place == LAB:
             place = "lab/index.html"
         elif path.is_file():
-            self.files[place] = path.read_bytes()
+            for one in [path, *(path.parent.glob("*.css") if path.suffix == ".html" else ())]:
+                self.files[one.relative_to(ROOT).as_posix()] = one.read_bytes()
         elif path.is_dir():
             return text
         else:
             raise SystemExit(f"{self.folder}: the link [{text}]({target}) leads nowhere.")
         return f'<a href="{self.up(place)}{"#" * bool(fragment)}{html.escape(fragment)}">{text}</a>'
 
-    def figure(self, png: bytes, place: str, alt: str) -> str:
+    def figure(self, image: bytes, place: str, alt: str) -> str:
         """A picture as HTML, with its text and an address that stays when other sections change."""
-        self.files[place] = png
+        self.files[place] = image
         self.count[self.section] = number = self.count.get(self.section, 0) + 1
         name = f"{self.section}-figure" + f"-{number}" * (number > 1)
-        width, height = Image.open(io.BytesIO(png)).size
         caption = f'<a href="#{name}">Link to this picture</a>'
         if run := RUN.search(alt):
             lab = self.up(f"lab/index.html#lr={run[1]}&amp;seed={run[2]}")
             caption += f' · <a href="{lab}">try this rate and seed in your browser</a>'
-        image = f'src="{self.up(place)}" alt="{html.escape(alt)}" width="{width}" height="{height}" loading="lazy"'
-        return f'<figure class="picture" id="{name}"><img class="dark-light" {image}><figcaption>{caption}</figcaption></figure>'
+        with Image.open(io.BytesIO(image)) as opened:
+            size, still = 'width="{}" height="{}"'.format(*opened.size), io.BytesIO()
+            if getattr(opened, "is_animated", False):  # for those whose system asks for no motion
+                opened.seek(opened.n_frames - 1)
+                opened.convert("RGB").save(still, "png")
+        source = ""
+        if still.getvalue():
+            self.files[f"{place}.png"] = still.getvalue()
+            source = f'<source srcset="{self.up(place)}.png" media="(prefers-reduced-motion: reduce)">'
+        shown = f'<img class="dark-light" src="{self.up(place)}" alt="{html.escape(alt)}" {size} loading="lazy">'
+        picture = f"<picture>{source}{shown}</picture>"
+        return f'<figure class="picture" id="{name}">{picture}<figcaption>{caption}</figcaption></figure>'
 
     def note(self, text: str) -> str:
         return f'<p class="kernel">{text} <a href="{self.up("lab/index.html")}">Make your own NaN</a> needs none.</p>'
@@ -137,7 +146,8 @@ def notebook(path: Path, files: dict[str, bytes]) -> str:
     book.cells.insert(1, nbformat.v4.new_markdown_cell(
         f'<p class="take"><a href="{path.name}" download>Download this notebook</a> ({len(files[place]) / 1000:,.0f} kB). '
         f'It runs in the folder <code>notebooks/</code> of the project, which <code>make lab</code> opens '
-        f'(<a href="../index.html">how</a>). In this browser: <a href="../lab/index.html">make your own NaN</a>.</p>', id="take",
+        f'(<a href="../index.html">how</a>). In this browser: <a href="../lab/index.html">make your own NaN</a>.</p>',
+        id="take",
     ))  # fmt: skip
     return nbformat.writes(book)
 
@@ -180,19 +190,19 @@ def stage(folder: Path) -> dict[str, bytes]:
 def build(site: Path) -> None:
     """Build the site, and put it in place of what the folder `site` held; raises SystemExit where Sphinx warns."""
     with tempfile.TemporaryDirectory() as temporary:
-        source, made = Path(temporary, "source"), Path(temporary, "made")
+        source, made, doctrees = (Path(temporary, name) for name in ("source", "made", "doctrees"))
         source.mkdir()
         files = stage(source)
         # -W: what Sphinx warns of is a link or a heading that readers trip over
-        if failed := sphinx(["-q", "-W", "--keep-going", "-c", str(HERE), "-d", f"{temporary}/doctrees", str(source), str(made)]):
+        if failed := sphinx(["-q", "-W", "--keep-going", "-c", str(HERE), "-d", str(doctrees), str(source), str(made)]):
             raise SystemExit(failed)
         for place, content in files.items():
             (made / place).parent.mkdir(parents=True, exist_ok=True)
             (made / place).write_bytes(content)
         for path in made.rglob("*.html"):  # without JavaScript there is one mode, the light one
-            path.write_text(path.read_text(encoding="utf-8").replace('data-theme="auto"', 'data-theme="light"'), encoding="utf-8")
+            path.write_bytes(path.read_bytes().replace(b'data-theme="auto"', b'data-theme="light"'))
         shutil.rmtree(site, ignore_errors=True)
-        shutil.copytree(made, site, ignore=shutil.ignore_patterns("*.map", "*macros.html", ".buildinfo", "objects.inv", "_sources"))
+        shutil.copytree(made, site, ignore=shutil.ignore_patterns(*USELESS))
 
 
 def main() -> None:

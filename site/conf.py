@@ -38,9 +38,9 @@ html_math_renderer = "mathml"
 
 
 def mathml(node) -> str:
-    """A formula as MathML, which needs no script, no font and no other host; functions keep TeX's distance from what follows."""
+    """A formula as MathML, which needs no script, no font and no other host; a function keeps TeX's distance."""
     text = tex2mathml(node.astext())
-    return re.sub(r'<mo>(&ApplyFunction;|\u2061)</mo>(?!\s*<mo[^>]*>\()', '<mspace width="0.17em"/>', text)
+    return re.sub(r"<mo>(&ApplyFunction;|\u2061)</mo>(?!\s*<mo[^>]*>\()", '<mspace width="0.17em"/>', text)
 
 
 def inline(writer, node) -> None:
