@@ -58,7 +58,7 @@ notebooks: setup
 	$(RUN) notebooks/build.py $(ARGS)
 	$(RUN) teaching/minutes.py
 
-site: setup
+site: setup  # which installs '.[test]'; for this alone '.[site]' is enough
 	$(RUN) site/build.py $(ARGS)
 
 record: setup

@@ -36,7 +36,7 @@ TEXT = re.compile(
 )
 USELESS = ("*.map", "*macros.html", ".buildinfo", "objects.inv", "_sources")  # of what Sphinx and the theme write
 KERNEL = "These controls need a kernel: run the notebook."
-GUESS = "A running notebook keeps your guess here. Reading only? Write it down before you go on."
+GUESS = "A running notebook keeps your guess here. On this page: write it down, and compare it below."
 RUN = re.compile(r"pulses, learning rate (\S+), seed (\d+)")  # how utils.plots names a run
 
 
@@ -106,15 +106,13 @@ class Page:
         picture = f"<picture>{source}{shown}</picture>"
         return f'<figure class="picture" id="{name}">{picture}<figcaption>{caption}</figcaption></figure>'
 
-    def note(self, text: str) -> str:
-        return f'<p class="kernel">{text} <a href="{self.up("lab/index.html")}">Make your own NaN</a> needs none.</p>'
-
 
 def shows_only_widgets(cell) -> bool:
     """Does the cell end with a value that left no output? The settings of a notebook do, too."""
     if cell.outputs or "setup" in cell.metadata.get("tags", []) or not cell.source.strip():
         return False
-    return isinstance(ast.parse(re.sub(r"^[%!].*", "", cell.source, flags=re.M)).body[-1], ast.Expr)
+    lines = ast.parse(re.sub(r"^[%!].*", "", cell.source, flags=re.M)).body
+    return bool(lines) and isinstance(lines[-1], ast.Expr)
 
 
 def outputs(cell, page: Page, name: str) -> None:
@@ -126,11 +124,12 @@ def outputs(cell, page: Page, name: str) -> None:
             place = f"_images/{name}-{cell.id}-{number}.png"
             data = {"text/html": page.figure(base64.b64decode(data["image/png"]), place, alt)}
         elif "ganlab-asleep" in data.get("text/html", ""):  # the lab's own line for a kernel that has gone
-            data = {"text/html": page.note(KERNEL)}
+            lab = f'<a href="{page.up("lab/index.html")}">Make your own NaN</a> needs none.'
+            data = {"text/html": f'<p class="kernel">{KERNEL} {lab}</p>'}
         output.update({"data": data} if data else {})
     if shows_only_widgets(cell):
-        text = page.note(GUESS if "guess(" in cell.source else KERNEL)
-        cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": text})]
+        text = GUESS if "guess(" in cell.source else KERNEL
+        cell.outputs = [nbformat.v4.new_output("display_data", {"text/html": f'<p class="kernel">{text}</p>'})]
 
 
 def notebook(path: Path, files: dict[str, bytes]) -> str:
