@@ -32,6 +32,8 @@ if repository := os.environ.get("REPOSITORY_URL"):  # a publisher knows where th
     html_theme_options |= {"repository_url": repository, "repository_provider": "github", "use_repository_button": True}
 html_static_path = ["style.css"]
 html_css_files = ["style.css"]
+# From a file no page may read another: the search finds there, too, and only quotes nothing.
+html_js_files = [(None, {"body": 'if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;'})]
 html_context = {"default_mode": "auto"}
 html_copy_source = html_use_index = html_domain_indices = False
 html_math_renderer = "mathml"
@@ -49,7 +51,7 @@ def inline(writer, node) -> None:
 
 
 def block(writer, node) -> None:
-    writer.body.append(mathml(node).replace("<math ", '<math display="block" ', 1))
+    writer.body.append(mathml(node).replace("<math ", '<div class="math"><math display="block" ', 1) + "</div>")
     raise SkipNode
 
 

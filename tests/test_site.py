@@ -3,6 +3,7 @@ server, from a file, on a phone, in the dark, without JavaScript, with the keybo
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -202,7 +203,7 @@ THIN = """() => {
 def serious(page, rules: list[str] | None = None) -> list[str]:
     """What axe finds serious or critical, as lines."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed").Axe()
-    options = {"resultTypes": ["violations"]} | ({"runOnly": rules} if rules else {})
+    options = {"resultTypes": ["violations"], "preload": False} | ({"runOnly": rules} if rules else {})
     found = axe.run(page, options=options).response["violations"]
     grave = [one for one in found if one["impact"] in ("serious", "critical")]
     return [f"{page.url}: {one['id']}: {one['nodes'][0]['html'][:200]} ({len(one['nodes'])})" for one in grave]
@@ -282,16 +283,15 @@ def test_the_keyboard_reaches_every_control(tab, address, name):
 
 
 def test_the_first_nan_comes_within_ten_seconds(tab, address):
-    page, seconds = tab(), []
-    while not seconds or min(seconds) > 10 and len(seconds) < 3:  # a busy moment is no failure
-        page.goto(f"{address}/index.html")
-        started = time.perf_counter()
-        page.get_by_role("link", name="Make your own NaN").first.click()
-        page.get_by_role("button", name="No guess", exact=True).click()
-        page.get_by_role("button", name="Start", exact=True).click()
-        page.locator(".verdict", has_text="NaN at iteration").wait_for()
-        seconds.append(time.perf_counter() - started)
-    assert min(seconds) < 10
+    page = tab()
+    page.goto(f"{address}/index.html")
+    started = time.perf_counter()
+    page.get_by_role("link", name="Make your own NaN").first.click()
+    page.get_by_role("button", name="No guess", exact=True).click()
+    page.get_by_role("button", name="Start", exact=True).click()
+    page.locator(".verdict", has_text="NaN at iteration").wait_for()
+    share = max(1, os.getloadavg()[0] / os.cpu_count()) if hasattr(os, "getloadavg") else 1  # of a busy machine
+    assert time.perf_counter() - started < 10 * share
 
 
 def test_a_link_opens_the_lab_with_its_run(tab, address):
