@@ -97,7 +97,7 @@ def test_an_exercise_says_minutes_difficulty_deliverable_and_criterion(source):
 def test_three_questions_each_choice_with_its_feedback(source):
     part = re.search(r"^## Three questions$(.*?)^## ", text_of(source), flags=re.M | re.S)
     assert part, "no section ## Three questions"
-    choices = re.findall(r"<details>\s*<summary>([A-E])\. .*?</summary>\n\n(.*?)\n\n</details>", part[1], flags=re.S)
+    choices = re.findall(r"<details>\s*<summary>([A-E])\. .*?</summary>\n\n(.*?)\n+</details>", part[1], flags=re.S)
     questions = [number for number, (letter, _) in enumerate(choices) if letter == "A"]
     assert len(questions) == 3
     for begin, end in zip(questions, [*questions[1:], len(choices)]):
@@ -128,7 +128,8 @@ def test_every_stub_is_open_and_every_solution_passes(source, capsys, monkeypatc
         checked = re.findall(r"^Exercise [\d.]+: .*", capsys.readouterr().out, flags=re.M)
         if "stub" in kind:
             said["stub"] += checked
-            space = before  # what a stub leaves behind is no help for the solution
+            space.clear()  # what a stub leaves behind is no help for the solution; the functions keep this dict
+            space.update(before)
         elif "solution" in kind:
             said["solution"] += checked
     names = list(exercises.exercises(source.name[:2]))
