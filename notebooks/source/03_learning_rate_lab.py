@@ -256,6 +256,8 @@ check("3.3", chance)
 # %% tags=["solution"]
 import math
 
+last = recorded("pulses_lr1e-4")[0].last_batch
+z = float(last["z"][last["fake_logits"].argmax(), 0])
 chance = 1 - (1 - math.erfc(abs(z) / math.sqrt(2))) ** 64
 check("3.3", chance)
 

@@ -33,18 +33,19 @@ def naive_softplus(logits):
 
 EXERCISES = {
     "6.1": Exercise(
-        right=lambda silent: abs(silent + 27.63) < 0.1,
-        notice="it is log(1e-12): BCELoss divides by score times (1 - score), or by 1e-12 if that is more.",
+        right=lambda silent: abs(silent + 28.32) < 0.1,
+        notice="it is log(0.5e-12): BCELoss divides by score times (1 - score), or by 1e-12 if that is more.",
         mistakes=[
             Mistake(
                 -100.0,
                 lambda silent: abs(silent + 100) < 1,
                 "that is where its *value* reaches the ceiling. The slope is gone long before.",
             ),
+            Mistake(-27.63, lambda silent: abs(silent + 27.63) < 0.1, "from there on the slope falls; half of it is left lower."),
             Mistake(CLIFF, lambda silent: abs(silent - CLIFF) < 0.5, "that is D's cut. G's lies on the other side."),
             Mistake(
-                27.63,
-                lambda silent: abs(silent - 27.63) < 0.5,
+                28.32,
+                lambda silent: abs(silent - 28.32) < 0.5,
                 "the size is right. A sample that G should pull up has a negative logit.",
             ),
         ],
