@@ -389,7 +389,7 @@ cut_of_d = cliffs(torch.float32)[1]
 check("6.2", cut_of_d)
 
 # %% [markdown]
-# **Exercise 6.3: a safe loss of your own** (10 minutes, medium). Write D's loss of generated logits so that value and slope are right at -200, 0 and 200, with
+# **Exercise 6.3: a safe loss of your own** (10 minutes, medium). Write D's loss of generated logits so that value and slope are right at -200, 2 and 200, with
 # `torch.log`, `torch.exp`, `abs` and `clamp` only. *Deliverable:* `loss_of_fakes`, a function of a tensor of logits that returns the mean. *Criterion:* value and slope within 1e-4.
 #
 # <details><summary>Hint</summary>

@@ -64,7 +64,7 @@ EXERCISES = {
     ),
     "6.3": Exercise(
         right=lambda loss: (
-            all(right_at(loss, logit) for logit in (-200, 0, 200))
+            all(right_at(loss, logit) for logit in (-200, 2, 200))
             and abs(float(loss(torch.tensor([0.0, 200.0]))) - 100.3466) < 1e-2
         ),
         notice="exp is only ever taken of a number that is not positive, so nothing can overflow.",
@@ -81,8 +81,8 @@ EXERCISES = {
             ),
             Mistake(
                 lambda x: x.clamp(min=0).mean(),
-                lambda loss: not right_at(loss, 0),
-                "at a logit of 0 the loss is log 2 = 0.69 and its slope 1/2.",
+                lambda loss: not right_at(loss, 2),
+                "at a logit of 2 the loss is 2.13 and its slope 0.88.",
             ),
         ],
     ),
