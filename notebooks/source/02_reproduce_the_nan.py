@@ -431,8 +431,8 @@ several = np.mean([(trace.last_batch["fake_logits"] > CLIFF).sum() > 1 for trace
 check("2.2", several)
 
 # %% [markdown]
-# **Exercise 2.3: runs that have not ended** (8 minutes, hard). Some runs reach their cap alive. Write `median_life(lives)`. It gets a list of iterations, with `None`
-# for a run that did not end, and returns the median life; `None` if half of the runs or more have not ended. *Criterion:* right for five lists of odd length.
+# **Exercise 2.3: runs that have not ended** (8 minutes, hard). Some runs reach their cap alive. Find the median life of a list of iterations, with `None`
+# for a run that did not end; `None` if half of the runs or more have not ended. *Deliverable:* `median_life(lives)`, a function. *Criterion:* right for five lists of odd length.
 #
 # <details><summary>Hint</summary>
 #
