@@ -20,10 +20,10 @@ import torch
 from scipy import stats
 
 from utils import plots
-from utils.autopsy import autopsy, cliffs, counterfactual, explain_trace
+from utils.autopsy import autopsy, cliffs, counterfactual
 from utils.data import load
 from utils.exercises import ____, check, guess, outcome
-from utils.sweep import published, recorded
+from utils.sweep import published, recorded, table
 from utils.trace import ATLAS_Z
 from utils.training import GAN, Recipe, train
 
@@ -74,7 +74,7 @@ def row(axes, height, x):
         start, end = ideal / UNIT, (rounded - 1) / UNIT
         axes.annotate("", (end, height), (start, height), arrowprops={"arrowstyle": "->", "color": "0.4"})
         axes.plot(start, height, marker, color=plots.DISCRIMINATOR_COLOUR, fillstyle="none", markersize=9)
-        axes.plot(end, height, marker, color=plots.DISCRIMINATOR_COLOUR, ms=11 if marker == "s" else 7, mec="white")
+        axes.plot(end, height, marker, color=plots.DISCRIMINATOR_COLOUR, ms=12 if marker == "s" else 8, mec="white")
     if score == 1:
         words = "1 - score is 0: its log is -inf"
         axes.text(-1.3, height, words, ha="right", va="center", fontsize=10, backgroundcolor="white")
@@ -91,11 +91,12 @@ def number_line(logits):
     axes.axvline(1, color=plots.NAN_COLOUR, linestyle="--", zorder=0)
     for height, x in enumerate(reversed(logits)):
         row(axes, height, x)
-    axes.text(1.1, -0.75, "half-way to the neighbour: up to here the sum rounds to 1", fontsize=9, backgroundcolor="white")
+    axes.text(1.1, -0.75, "half-way: up to here the sum rounds to 1", fontsize=9, backgroundcolor="white")
     axes.set_yticks(range(len(logits)), [f"x = {x:g}" for x in reversed(logits)])
     axes.set_xticks(range(-8, 9, 2))
     axes.set(xlim=(-9.3, 9.3), ylim=(-1, len(logits) - 0.4))
-    axes.set_title(f"score = 1 / sum (circles){'1':^45}sum = 1 + exp(-x) (squares)", fontsize=11)
+    for x, words in ((-5, "score = 1 / sum (circles)"), (0, "1"), (5, "sum = 1 + exp(-x) (squares)")):
+        axes.text(x, len(logits) - 0.3, words, ha="center", fontsize=11)
     axes.set_xlabel("distance from 1, in units of $2^{-24}$ = 6.0e-8; each line is a 32-bit number")
     return picture
 
@@ -154,7 +155,7 @@ for number, axes in enumerate(picture.subplots(1, 2)):
     axes.axvline(CLIFF, color=plots.NAN_COLOUR, linestyle="--")
     axes.set_xlabel("logit x")
 left, right = picture.axes
-left.text(CLIFF + 0.15, -12, f"cliff, {CLIFF:.2f}\nnaive: -inf from here", fontsize=10)
+left.text(CLIFF + 0.15, -12, f"cliff, {CLIFF:.2f}\nnaive: -inf\nfrom here", fontsize=10)
 left.set(title="The term", ylabel="log(1 - D)")
 left.legend(fontsize=9, loc="lower left")
 right.text(CLIFF + 0.15, -0.55, "naive: NaN\nfrom here", fontsize=10)
@@ -247,8 +248,8 @@ guess("04.loss", "D's loss, computed from the logits")
 replayed = counterfactual(gan, ("matlab", "logits"))
 outcome("04.loss", replayed["logits"]["loss_d"])
 columns = ["D's loss", "G's loss", "push on the loudest fake", "weights finite after it"]
-table = pd.DataFrame(replayed).T.set_axis(columns, axis=1)
-table.replace({"weights finite after it": {0: "no", 1: "yes"}}).round(3)
+under = pd.DataFrame(replayed).T.set_axis(columns, axis=1)
+under.replace({"weights finite after it": {0: "no", 1: "yes"}}).round(3)
 
 # %% [markdown]
 # An ordinary number. *Push* is 64 times the slope at the largest logit: 1 is full strength.
@@ -292,11 +293,11 @@ columns = {
     "one batch in": (draws / 64).round(1),
     "median G score": by_rate.score.median().round(2),
 }
-table = pd.DataFrame(columns).rename_axis(index=None, columns="rate")
+summary = pd.DataFrame(columns).rename_axis(index=None, columns="rate")
 
 # %%
 outcome("04.latent", by_rate.z.median()["1e-4"])
-table
+summary
 
 # %% [markdown]
 # Two deaths. At 1e-3 it is an **explosion**: often many samples at once, and G's score is near 1, since D takes nearly every fake for real. At 1e-4 and 1e-5 it is **one rare draw** in every recorded run,
@@ -348,7 +349,7 @@ print(f"a latent beyond 3, grey in the figure: one draw in {1 / (2 * stats.norm.
 # A network of ReLUs is a chain of straight pieces. Beyond the latents that training brings, this output goes on as one straight line, and the pulse only grows louder. So does D's logit: on the right it climbs
 # over the cliff. One dot out there was enough.
 #
-# ## The other death: a rate raised in flight
+# ## The other cliff: a rate raised in flight
 #
 # G's own loss holds log D(G(z)), with its cliff at -88.72. At a steady rate D's loss broke first in all recorded runs. Now train for 200 iterations at 3e-4 and go on at 1e-3, as one
 # does with a slider:
@@ -375,18 +376,21 @@ fates.style.format(precision=1).hide()
 # A few iterations after the change each run is over. Where G's loss broke, D was so sure of a generated sample that its score was exactly 0, at a logit below -88.72. The naive loss has two cliffs, and either one ends
 # the game.
 #
-# ## Is it the latent of one number?
+# ## Only with one number?
 #
-# MATLAB's example has a latent of 100. The same recipe with that, eight seeds, at most 300 iterations each:
+# MATLAB's example has a latent of 100 and convolutional networks. The runs of such a size that `data/fixes.csv` holds, each until its end or for at most 2,000 iterations at 1e-3:
 
 # %%
-wide = [train(Recipe(lr=1e-3, latent=100), 300, seed, progress=False) for seed in range(8)]
-ended = [trace for trace in wide if trace.nan_at]
-print(f"{len(ended)} of {len(wide)} ended, at {sorted(trace.nan_at for trace in ended)}")
-pd.Series([explain_trace(trace).term for trace in ended]).value_counts().rename("ended by")
+larger = table("fixes.csv").query("group == 'larger' and lr == 1e-3")
+same = larger.term == "log(1 - D(G(z)))"
+groups = larger.assign(ended=larger.nan_at.notna(), same=same).groupby("fix")
+size = groups.agg(
+    runs=("seed", "size"), ended=("ended", "sum"), by_the_same_term=("same", "sum"), median_end=("nan_at", "median")
+)
+size.rename(columns=lambda name: name.replace("_", " "))
 
 # %% [markdown]
-# No: with 100 numbers most runs end, too, and by the same term.
+# With a latent of 100 most runs end, and by the same term. It takes no latent of one number.
 #
 # ## Back to the published curves
 #

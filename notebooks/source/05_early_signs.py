@@ -211,7 +211,7 @@ axes.legend(loc="lower right")
 picture
 
 # %% [markdown]
-# The staircase stays near the curve: these runs do not contradict the forecast. They are also the runs for which the hazard was first computed. So a live check on fresh seeds, at 1e-3:
+# The staircase stays near the curve: these runs do not contradict the forecast. A live check on fresh seeds, at 1e-3:
 
 # %%
 watch = {"watch": {"hazard": hazard}, "watch_every": 1, "progress": False}
@@ -359,7 +359,7 @@ print(f"from 1e-4 to 1e-5: {longer:.1f} times the iterations and draws, {longer 
 print(f"median |z| of the fatal sample: {rarest(slow):.2f} at 1e-4, {rarest(slowest):.2f} at 1e-5")
 
 # %% [markdown]
-# At 1e-5 a run gets about as far in training as at 1e-4, and draws several times as many latents on the way: more tickets. It lives to meet rarer ones, so that the draws that end it lie further out. At 1e-3 it is the other death, the explosion. A smaller rate does not move the
+# At 1e-5 a run gets about as far in training as at 1e-4, and draws several times as many latents on the way: more tickets. It lives to meet rarer ones, so that the draws that end it lie further out. At 1e-3 it is the explosion of notebook 04. A smaller rate does not move the
 # cliff, and it does not keep the logits from it.
 #
 # ## Summary
