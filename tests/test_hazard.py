@@ -25,7 +25,7 @@ def test_the_loss_is_finite_on_the_cliff_and_not_one_number_beyond(dtype, flush)
     assert (torch.sigmoid(lowest * (1 + 2 * torch.finfo(dtype).eps)) <= smallest).all()
 
 
-@pytest.mark.parametrize("dtype, bits", zip(TYPES, (11 + 1, 8 + 1, 24, 53)))
+@pytest.mark.parametrize("dtype, bits", list(zip(TYPES, (11 + 1, 8 + 1, 24, 53))))
 def test_the_cliff_is_the_last_number_below_bits_times_ln_2(dtype, bits):
     # torch forms 1/(1+exp(-x)): the sum rounds to 1 once exp(-x) is half of the gap above 1, 2**-24 for float32. Half precision
     # is computed in float32 and rounded once, so there half of the gap below 1 counts, which is one bit more.
