@@ -41,7 +41,9 @@ EXERCISES = {
                 lambda silent: abs(silent + 100) < 1,
                 "that is where its *value* reaches the ceiling. The slope is gone long before.",
             ),
-            Mistake(-27.63, lambda silent: abs(silent + 27.63) < 0.1, "from there on the slope falls; half of it is left lower."),
+            Mistake(
+                -27.63, lambda silent: abs(silent + 27.63) < 0.1, "from there on the slope falls; half of it is left lower."
+            ),
             Mistake(CLIFF, lambda silent: abs(silent - CLIFF) < 0.5, "that is D's cut. G's lies on the other side."),
             Mistake(
                 28.32,
