@@ -1,6 +1,7 @@
 """`make bench`: what recording and the guard cost, A B A B in one process, and what the tools name on the gallery of loops.
 
 With --gallery only the latter: guard, detect_anomaly, and a dispatch hook that raises at the first number that is not finite.
+With --lab the speed figures of the learning-rate lab, in JupyterLab and in its page (bench_lab.py).
 """
 
 import contextlib
@@ -172,6 +173,10 @@ def show_gallery() -> None:
 
 
 if __name__ == "__main__":
+    if "--lab" in sys.argv:
+        import bench_lab
+
+        sys.exit(bench_lab.main())
     warnings.simplefilter("ignore")  # detect_anomaly says that it is slow
     show_gallery()
     if "--gallery" not in sys.argv:

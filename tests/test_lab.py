@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import itertools
 import json
+import random
 import threading
 import time
 import weakref
@@ -565,6 +567,70 @@ def train_of(folder, seed):
     from utils.trace import Trace
 
     return Trace.load(folder / "pulses_lr1e-3" / f"seed00{seed}.npz")
+
+
+# ---- abuse
+
+
+def unharmed(page: Page) -> None:
+    """No traceback was ever said, and each button still does what it says."""
+    said = [message["said"] for message in page.got if message.get("said")]
+    assert not [words for words in said if words.startswith("Stopped by an error")]
+    page.press("reset", lr=1e-5, fix="no fix")
+    page.lab.join()
+    assert page.last("frame")["state"] == "ready" and page.last("frame")["iteration"] == 0
+    for only, count in ((None, 1), ("d", 2), ("g", 3)):
+        page("one", only=only, **page.choice(lr=1e-5, fix="no fix"))
+        assert page.last("frame")["iteration"] == count
+    page.press("start", lr=1e-5, fix="no fix")
+    until(lambda: page.lab.run.count > 8)
+    page("pause")
+    page.lab.join()
+    assert page.last("frame")["state"] == "paused" and threads() == 0
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_random_presses_leave_no_dead_button_no_traceback_and_no_thread(new, folder, seed):
+    page, chance = new(SMALL, folder=folder), random.Random(seed)
+    settings = {
+        "fix": [*FIXES, "no"],
+        "data": ["pulses", "digits", "ring", "grid"],
+        "batch": [2, 7, 300, 0, "x"],
+        "seed": [0, 1, -1],
+    }
+    kinds = "start start pause one one reset rate speed scrub fork open live hello bye outcome ack nonsense".split()
+    for _ in range(150):
+        run = page.lab.shown.tag - chance.choice([0, 0, 0, 1])
+        name = chance.choice(sorted(settings))
+        choice = page.choice(chance.choice([1e-6, 3e-4, 1e-1, 7.0]), chance.choice(["slow", "normal", "fast"]))
+        choice["settings"] |= {name: chance.choice(settings[name])}
+        line = {"run": run, "rates": "", "settings": "", "guess": "", "outcome": ""}
+        kind, more = (
+            chance.choice(kinds),
+            choice | {"only": chance.choice([None, "d", "g"]), "iteration": chance.randrange(-5, 90)},
+        )
+        if kind not in ("open", "outcome"):
+            page(kind, **more, **({"run": run} if kind in ("rate", "scrub", "fork", "ack") else {}))
+        elif kind == "open":
+            page(kind, id=chance.choice(["pulses_lr1e-3", "nowhere"]), seed=chance.randrange(4))
+        else:
+            page(kind, outcome=line)
+    page("pause")
+    page.lab.join()
+    unharmed(page)
+
+
+def test_240_combinations_of_the_menus_all_run(new):
+    page, chance = new(SMALL), random.Random(0)
+    menus = page.fields | {field["name"]: field["options"] for field in page.got[0]["fields"] if "options" in field}
+    every = list(itertools.product(menus["data"], menus["fix"], (2, 9, 300), (1, 3)))
+    for data, fix, batch, latent in chance.sample(every, 240):
+        page.press("one", data=data, fix=fix, batch=batch, latent=latent)
+        frame = page.last("frame")
+        assert frame["iteration"] == 1 and not frame["said"], (data, fix, batch, latent, frame["said"])
+        page.got.clear()
+    page("hello")
+    unharmed(page)
 
 
 # ---- bad input

@@ -25,7 +25,8 @@ from utils.training import GAN, Recipe, train
 # *Start*.
 
 # %%
-Lab(Recipe(lr=1e-3))
+lab = Lab(Recipe(lr=1e-3))
+lab
 
 # %% [markdown]
 # Left: losses, scores, and the largest and smallest logit of each batch. The dashed lines across are the cliffs, beyond which float32 cannot compute the log of the

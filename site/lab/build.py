@@ -31,7 +31,8 @@ STYLE, bundle, join = (VIEW[name] for name in ("STYLE", "bundle", "join"))
 PAGE, ENGINE, NOTE = HERE / "index.html", HERE / "engine.wasm", HERE / "engine.json"
 WORKER = ("chances", "verdict", "run", "recorded", "worker")  # each uses only those before it
 SOURCES = ("engine.ts", "package.json", "package-lock.json")  # what the engine's bytes follow from
-RECORDED, SEEDS, ATLASES = "pulses_lr1e-5", 4, 12  # runs in the page, and their atlases at most
+RECORDED = {"pulses_lr1e-5": 4, "pulses_lr3e-4": 1}  # runs in the page, of folders that are there
+ATLASES = 12  # of a run, at most
 
 
 def text(name: str) -> str:
@@ -122,7 +123,8 @@ def page() -> str:
         "style": bare(STYLE), "page": bare(bundle(text("page.js"))), "worker": bare(worker),
         "wasm": base64.b64encode(ENGINE.read_bytes()).decode(), "lives": lives(),
     }  # fmt: skip
-    records = {"pulses, 1e-5": [record(trace) for trace in recorded(RECORDED)[:SEEDS]]}
+    there = {name: seeds for name, seeds in RECORDED.items() if (DATA / name).is_dir()}
+    records = {name.replace("_lr", ", "): [record(trace) for trace in recorded(name)[:seeds]] for name, seeds in there.items()}
     return text("page.html").replace("PACKED", packed(parts)).replace("RECORDS", packed(records))
 
 

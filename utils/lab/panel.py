@@ -176,6 +176,8 @@ class Lab(anywidget.AnyWidget):
     def _hear_open(self, command: dict) -> None:
         self.pause()
         paths = sorted((self.folder / Path(command["id"]).name).glob("seed*.npz"))
+        if not paths:
+            raise ValueError(f"There is no recorded run in {command['id']}.")
         self._show(Recorded(next(self.tags), paths[min(max(int(command["seed"]), 0), len(paths) - 1)]))
 
     def _hear_live(self, command: dict) -> None:
