@@ -57,7 +57,8 @@ def browser():
 def server(tmp_path_factory):
     """A JupyterLab of its own, with settings of its own; yields a function from a notebook's name to its address.
 
-    lab.ipynb is notebook 03 with two cells more, game.ipynb the cells of notebook 07 that its widgets need.
+    lab.ipynb holds the cells of notebook 03 that the lab needs and two more, game.ipynb those of notebook 07 that its widgets
+    need; whole notebooks are run where they are built.
     """
     import nbformat
 
@@ -66,10 +67,10 @@ def server(tmp_path_factory):
     lab, game = (
         build.reader(NOTEBOOKS / "source" / f"{name}.py") for name in ("03_learning_rate_lab", "07_stabilise_the_game")
     )
+    for notebook, texts in ((lab, ("lab = Lab(",)), (game, ("def portrait", "gamma_slider", "def answer", "group_menu"))):
+        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        notebook.cells = [cell for cell in code if "setup" in build.tags(cell) or any(text in cell.source for text in texts)]
     lab.cells += [nbformat.v4.new_code_cell(ANOTHER_CELL), nbformat.v4.new_code_cell(SECOND_LAB)]
-    code = [cell for cell in game.cells if cell.cell_type == "code"]
-    needed = ("def portrait", "gamma_slider", "def answer", "group_menu")
-    game.cells = [cell for cell in code if "setup" in build.tags(cell) or any(text in cell.source for text in needed)]
     for name, notebook in (("lab", lab), ("game", game)):
         nbformat.write(notebook, home / "work" / f"{name}.ipynb")
     settings = {
@@ -138,7 +139,7 @@ def run_all(page) -> None:
 
 @pytest.fixture(scope="module")
 def lab_page(browser, server):
-    """Notebook 03 in JupyterLab, all cells run; console errors that the lab causes are kept in .failures."""
+    """The lab of notebook 03 in JupyterLab, its cells run; console errors that the lab causes are kept in .failures."""
     page = browser.new_page(viewport={"width": 1366, "height": 768})
     page.set_default_timeout(PATIENCE)
     page.failures = []

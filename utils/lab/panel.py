@@ -163,7 +163,7 @@ class Lab(anywidget.AnyWidget):
         self._begin(command["settings"])
 
     def _hear_scrub(self, command: dict) -> None:
-        if not self.running:
+        if not self.running and (self.recorded or self.run.made):
             self._tell(self.shown.moment(int(command["iteration"])) | {"type": "moment"})
 
     def _hear_fork(self, command: dict) -> None:

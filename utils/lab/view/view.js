@@ -15,10 +15,7 @@ const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
 
 /** Build the view in `root`; `send` takes each Command to the engine.
  * @param {HTMLElement} root @param {{send: (command: Command) => void}} engine @returns {import("./types.js").View} */
-export function createView(root, { send }) {
-  const view = new View(root, send);
-  return { receive: message => view.receive(message), fail: text => view.fail(text), destroy: () => view.destroy() };
-}
+export const createView = (root, { send }) => new View(root, send);
 
 export class View {
   /** @param {HTMLElement} root @param {(command: Command) => void} engine */
