@@ -71,8 +71,9 @@ function curves({ name, lines, axis, of = "series", say = short, ghosts = 0, qui
     draw(plot, scene) {
       const { theme, run, x, until, guesses } = scene, series = scene[of], lowest = name === scene.lowest;
       const drawn = [[series, until], ...(ghosts ? scene.ghosts.map(ghost => [ghost.series, x[1]]) : [])];
-      const [lows, highs] = [0, 1].map(side => drawn.map(([rows, end]) => rows.extremes(lines.map(([q]) => q), x[0], end)[side]));
-      const y = axis(run, Math.min(...lows), Math.max(...highs)), missing = unknown(run);
+      const ranges = drawn.map(([rows, end]) => rows.extremes(lines.map(([q]) => q), x[0], end));
+      const y = axis(run, Math.min(...ranges.map(([low]) => low)), Math.max(...ranges.map(([, high]) => high)));
+      const missing = unknown(run);
       plot.start(theme, x, y, of === "hazards" ? "xy" : scene.narrow || lowest ? "" : "x");
       if (missing) {
         plot.text(`${missing}.`, plot.box.left, plot.box.bottom / 2, theme.muted);

@@ -58,8 +58,8 @@ export class Plot {
   x(v) { return this.along(v, this.axes.x, this.box.left, this.box.right); }
   y(v) { return this.along(v, this.axes.y, this.box.bottom, this.box.top); }
   along(v, [low, high, knee], start, end) {
-    const [at, from, to] = [v, low, high].map(value => bend(value, knee));
-    return start + (at - from) / (to - from) * (end - start);
+    const from = bend(low, knee);
+    return start + (bend(v, knee) - from) / (bend(high, knee) - from) * (end - start);
   }
 
   /** ... and back, for linear axes. @returns {[number, number]} */
