@@ -32,7 +32,7 @@ PAGE, ENGINE, NOTE = HERE / "index.html", HERE / "engine.wasm", HERE / "engine.j
 WORKER = ("chances", "verdict", "run", "recorded", "worker")  # each uses only those before it
 SOURCES = ("engine.ts", "package.json", "package-lock.json")  # what the engine's bytes follow from
 RECORDED = {"pulses_lr1e-5": 4, "pulses_lr3e-4": 1}  # runs in the page, of folders that are there
-ATLASES = 12  # of a run, at most
+ATLASES = 6  # of a run, at most
 
 
 def text(name: str) -> str:
