@@ -102,7 +102,7 @@ class Lab(anywidget.AnyWidget):
         self.heard, kind, tag = time.monotonic(), command.get("type"), command.get("run")
         if kind in ("pause", "bye"):
             self.pause()
-        self.free |= kind == "ack"
+        self.free, self.pages = self.free or kind == "ack", self.pages - (kind == "bye")
         self.queue.append(kind)  # so that the thread steps aside
         with self.lock:
             self.queue.pop()
@@ -128,9 +128,6 @@ class Lab(anywidget.AnyWidget):
             self._begin(self.controls.values)
         else:
             self._show(self.shown)
-
-    def _hear_bye(self, command: dict) -> None:
-        self.pages -= 1
 
     def _hear_rate(self, command: dict) -> None:
         self.lr = rate(command["lr"])
@@ -175,9 +172,8 @@ class Lab(anywidget.AnyWidget):
 
     def _hear_open(self, command: dict) -> None:
         self.pause()
-        paths = sorted((self.folder / Path(command["id"]).name).glob("seed*.npz"))
-        if not paths:
-            raise ValueError(f"There is no recorded run in {command['id']}.")
+        folder = self.folder / Path(command["id"]).name
+        paths = sorted(folder.glob("seed*.npz")) or [folder / "seed000.npz"]
         self._show(Recorded(next(self.tags), paths[min(max(int(command["seed"]), 0), len(paths) - 1)]))
 
     def _hear_live(self, command: dict) -> None:
@@ -267,4 +263,5 @@ class Lab(anywidget.AnyWidget):
 
 
 def stopped(error: Exception) -> str:
-    return str(error) if isinstance(error, (TypeError, ValueError)) else f"Stopped by an error: {type(error).__name__}: {error}"
+    plain = isinstance(error, (TypeError, ValueError, OSError))
+    return str(error) if plain else f"Stopped by an error: {type(error).__name__}: {error}"
