@@ -155,7 +155,7 @@ for number, axes in enumerate(picture.subplots(1, 2)):
     axes.axvline(CLIFF, color=plots.NAN_COLOUR, linestyle="--")
     axes.set_xlabel("logit x")
 left, right = picture.axes
-left.text(CLIFF + 0.15, -12, f"cliff, {CLIFF:.2f}\nnaive: -inf\nfrom here", fontsize=10)
+left.text(CLIFF + 0.15, -12.4, f"cliff, {CLIFF:.2f}\nnaive: -inf\nfrom here", fontsize=10)
 left.set(title="The term", ylabel="log(1 - D)")
 left.legend(fontsize=9, loc="lower left")
 right.text(CLIFF + 0.15, -0.55, "naive: NaN\nfrom here", fontsize=10)
