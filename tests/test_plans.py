@@ -41,8 +41,8 @@ def test_without_a_part_is_the_whole_recipe_less_that_part():
 
 
 def test_the_controls_end_at_the_recommended_recipe():
-    last = {**plans.NETWORKS, **plans.CONTROLS["R1, averaging, betas 0 and 0.99"], "alternating": True}
-    assert Recipe(**last) == Recipe(**RECOMMENDED)
+    *_, last = plans.CONTROLS.values()
+    assert Recipe(**plans.NETWORKS, **last, alternating=True) == Recipe(**RECOMMENDED)
     assert len(RECOMMENDED) < len(plans.COMBINATION) and Recipe(**plans.NETWORKS).penalty == "none"
 
 
