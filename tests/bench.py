@@ -1,6 +1,7 @@
 """`make bench`: what recording and the guard cost, A B A B in one process, and what the tools name on the gallery of loops.
 
-With --gallery only the latter: guard, detect_anomaly, and a dispatch hook that raises at the first number that is not finite.
+With --gallery only the latter: guard, detect_anomaly, and a dispatch hook that raises at the first number that is not finite;
+then they go into data/gallery.csv, a line a loop, which notebook 10 shows.
 With --lab the speed figures of the learning-rate lab, in JupyterLab and in its page (bench_lab.py).
 """
 
@@ -13,8 +14,10 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from itertools import count
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from gallery import LOOPS
 from torch import nn
@@ -22,6 +25,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from utils.losses import matlab
+from utils.machine import provenance, replacing
 from utils.nanguard import Collapse, guard
 from utils.training import GAN, Recipe, one_thread, train
 
@@ -153,23 +157,26 @@ def named(found: tuple[str, str], expected: dict) -> bool:
     return operation and any(one in found[1] for one in options(expected["line"]))
 
 
-def gallery() -> list[tuple[str, bool, bool, bool]]:
-    """(loop, named by guard, by detect_anomaly, by the hook) for each loop of the gallery with an operation and a line."""
+def gallery() -> pd.DataFrame:
+    """A line for each loop of the gallery with an operation and a line: did each tool name both?"""
     rows = []
     for name, (loop, expected) in LOOPS.items():
         if "operation" in expected and "line" in expected and name != "in_thread":  # the hook and the mode stay in their thread
             with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
                 warnings.simplefilter("ignore")
-                rows.append((name, *(named(tool(loop), expected) for tool in (with_guard, with_anomaly, with_hook))))
-    return rows
+                right = {tool: named(look(loop), expected) for tool, look in TOOLS.items()}
+            rows.append({"loop": name} | right)
+    return pd.DataFrame(rows)
 
 
-def show_gallery() -> None:
-    rows = gallery()
-    for name, *right in rows:
-        print(f"{name:45}", *("right" if one else "-    " for one in right))
-    totals = [sum(row[at] for row in rows) for at in (1, 2, 3)]
-    print(f"operation and line right, of {len(rows)}: guard {totals[0]}, detect_anomaly {totals[1]}, dispatch hook {totals[2]}")
+def show_gallery(table: pd.DataFrame) -> None:
+    for _, row in table.iterrows():
+        print(f"{row['loop']:45}", *("right" if row[tool] else "-    " for tool in TOOLS))
+    print(f"operation and line right, of {len(table)}:", ", ".join(f"{tool} {table[tool].sum()}" for tool in TOOLS))
+
+
+TOOLS = {"guard": with_guard, "detect_anomaly": with_anomaly, "dispatch hook": with_hook}
+GALLERY = Path(__file__).parent.parent / "data" / "gallery.csv"
 
 
 if __name__ == "__main__":
@@ -178,8 +185,13 @@ if __name__ == "__main__":
 
         sys.exit(bench_lab.main())
     warnings.simplefilter("ignore")  # detect_anomaly says that it is slow
-    show_gallery()
-    if "--gallery" not in sys.argv:
+    found = gallery()
+    show_gallery(found)
+    if "--gallery" in sys.argv:
+        made = {name: provenance()[name] for name in ("torch", "python", "processor", "commit", "date")}
+        with replacing(GALLERY) as path:
+            found.assign(**made).to_csv(path, index=False)
+    else:
         with one_thread():
             print(f"train() with recording / plain loop: {ratio(recording, plain)} (bar: 1.10)")
             costs("GAN of this series", lambda: (gan.step, gan) if (gan := GAN(Recipe(loss="logits"))) else ())

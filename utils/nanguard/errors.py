@@ -4,34 +4,38 @@ from __future__ import annotations
 
 import dis
 import gc
-import math
 import sys
 from collections.abc import Iterator
 from types import FrameType, TracebackType
 
 import torch
 
+from .frame import OURS, outwards
+from .tensors import finite
 from .verdict import Collapse, attach
 
 
 def tracebacks(frame: FrameType | None) -> list[TracebackType]:
-    """The tracebacks of errors on their way out of `frame`, which has just left its loop."""
+    """The tracebacks of errors on their way out of `frame`, which has just left its loop; not of a Collapse."""
     if frame is None or dis.opname[frame.f_code.co_code[frame.f_lasti]] in ("POP_TOP", "RETURN_VALUE", "DELETE_FAST"):
         return []  # a break, a return, the end of the function
-    return [one for one in gc.get_referrers(frame) if isinstance(one, TracebackType) and one.tb_frame is frame]
+    found = [one for one in gc.get_referrers(frame) if isinstance(one, TracebackType) and one.tb_frame is frame]
+    return [one for one in found if not list(inwards(one))[-1].f_code.co_filename.startswith(OURS[1])]
+
+
+def inwards(trace: TracebackType | None) -> Iterator[FrameType]:
+    while trace is not None:
+        yield trace.tb_frame
+        trace = trace.tb_next
 
 
 def evidence(raised: list[TracebackType | None]) -> bool:
-    """Does one of the frames that an error came through hold a float or a tensor that is not finite?"""
-    for trace in raised:
-        while trace is not None:
-            for value in trace.tb_frame.f_locals.values():
-                if isinstance(value, torch.Tensor) and value.is_floating_point() and not value.is_sparse:
-                    if not bool(torch.isfinite(value.detach()).all()):
-                        return True
-                elif isinstance(value, float) and not math.isfinite(value):
-                    return True
-            trace = trace.tb_next
+    """Does one of the frames that an error came through hold a NaN or a loss that is infinite? A best loss so far may be."""
+    for value in (value for trace in raised for frame in inwards(trace) for value in frame.f_locals.values()):
+        if isinstance(value, float) and value != value:
+            return True
+        if isinstance(value, torch.Tensor) and not finite(value) and (value.dim() == 0 or bool(value.isnan().any())):
+            return True
     return False
 
 
@@ -50,20 +54,12 @@ def raise_through(frame: FrameType, raised: list[TracebackType], verdict) -> boo
     def meet(at: FrameType, event: str, argument):
         if at is frame and event == "line":  # it was caught where it was raised
             sys.settrace(None)
-        elif event == "exception" and at is not frame and any(one is frame for one in _frames(argument[2])):
+        elif event == "exception" and at is not frame and frame in inwards(argument[2]):
             sys.settrace(None)
             raise Collapse(verdict) from argument[1]
         return meet
 
-    outer = frame
-    while outer is not None:
+    for outer in outwards(frame):
         outer.f_trace = meet
-        outer = outer.f_back
     sys.settrace(lambda *_: None)
     return True
-
-
-def _frames(trace: TracebackType | None) -> Iterator[FrameType]:
-    while trace is not None:
-        yield trace.tb_frame
-        trace = trace.tb_next

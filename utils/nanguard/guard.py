@@ -59,7 +59,7 @@ class guard(Watch):
 
     def __iter__(self) -> Iterator:
         frame = users(sys._getframe(1))
-        self._begin(frame)
+        self._begin(Loop(frame))
         with self.ear:
             try:
                 for number, batch in enumerate(self._batches(), 1):
@@ -94,19 +94,37 @@ class guard(Watch):
         if not self.window:
             return
         if not replaying:
-            self.window[-1].losses, self.window[-1].taken = self.ear.heard(), self.ear.taken
-        bad = replaying or self._bad(self.window[-1]) or self.loop.broken_loss() or evidence(raised)
-        if sys.is_finalizing() or not (bad or self.recorder.status() == "broken"):
+            self._note(self.window[-1])
+        sure = replaying or self.window[-1].bad or self.loop.broken_loss() or self.recorder.status() == "broken"
+        if sys.is_finalizing() or not (sure or evidence(raised)):
             return
         self.damaged = [name for name, _ in self.recorder.damage()]
         if raised:
             self.window[-1].error = SOME
-        self.verdict = self._told(self._elsewhere())
+        verdict = self._last(sure)
+        if verdict is None:
+            return
+        self.verdict = verdict
         if raised and raise_through(frame, raised, self.verdict):
             return
         warnings.warn(f"the loop was left after a collapse: {self.verdict.cause}\n{self.verdict}", stacklevel=3)
         if not raised and not replaying and self.policy == "raise":
             PENDING[self.recorder.objects[0]] = self.verdict
+
+
+class Call(Loop):
+    """A step function in a loop's place."""
+
+    def __init__(self, function: Callable):
+        super().__init__(None)
+        self.function = function
+
+    def runnable(self) -> bool:
+        return True
+
+    def run(self, number: int, batch, values: dict) -> None:
+        args, kwargs = batch
+        self.function(*args, **kwargs)
 
 
 class Step(Watch):
@@ -121,7 +139,7 @@ class Step(Watch):
 
     def __call__(self, *args, **kwargs):
         if self.ear is None:
-            self._begin(None)
+            self._begin(Call(self.function))
         self.count += 1
         with self.ear:
             entry = self._open(self.count, (args, kwargs))
@@ -142,18 +160,10 @@ class Step(Watch):
 
     def _raised(self, entry: Entry, error: BaseException) -> None:
         with contextlib.suppress(Exception):
-            entry.losses, entry.taken, entry.error = self.ear.heard(), self.ear.taken, error
-            tail = error.__traceback__
-            if evidence([tail]) or self._bad(entry) or self.recorder.status() == "broken":
-                self.verdict = self.drive(self._judge())
-                attach(error, self.verdict)
-
-    def runnable(self) -> bool:
-        return False  # it has just been tried
-
-    def here(self) -> bool:
-        return True
-
-    def run(self, entry: Entry, batch) -> None:
-        args, kwargs = batch
-        self.function(*args, **kwargs)
+            entry.error = error
+            self._note(entry)
+            sure = entry.bad or self.recorder.status() == "broken"
+            verdict = self._last(sure) if sure or evidence([error.__traceback__]) else None
+            if verdict is not None:
+                self.verdict = verdict
+                attach(error, verdict)

@@ -7,36 +7,32 @@ from collections import deque
 
 import torch
 
-SMALL, MANY = 4096, 4  # numbers in a weight that is looked at, and weights looked at
-
 
 class History:
     """rows: {"iteration", "loss", "gradient", "update", "rate", "scale"} of the last 64 iterations, NaN where unknown.
 
-    loss is the last number that backward was called on; gradient and update (over weight) are norms of the small weights.
+    loss is the last number that backward was called on; gradient and update (over weight, an iteration) are those of the
+    last small weights of each network.
     """
 
     def __init__(self):
-        self.rows: deque[dict] = deque(maxlen=64)
+        self.rows, self.then = deque(maxlen=64), {}
 
-    def add(self, number: int, losses: list[float], recorder) -> tuple:
-        """One more iteration; its norms()."""
-        both = norms(recorder)
-        rates = [one.param_groups[0].get("lr", math.nan) for one in recorder.optimisers[:1]]
+    def add(self, number: int, losses: list[float], gradient: float, recorder) -> None:
+        """One more iteration."""
         scale = recorder.scaler.get_scale() if recorder.scaler is not None else math.nan
-        row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": both[0], "update": math.nan}
-        self.rows.append(row | {"rate": float(rates[0]) if rates else math.nan, "scale": scale})
-        return both
+        rates = [float(one.param_groups[0].get("lr", math.nan)) for one in recorder.of(torch.optim.Optimizer)[:1]]
+        row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": gradient, "update": math.nan}
+        self.rows.append(row | {"rate": rates[0] if rates else math.nan, "scale": scale})
 
     @torch.no_grad()
     def look(self, recorder, iterations: int) -> None:
-        """How far the weights went since the last copy, an iteration, over how large they are."""
-        weights, then = _small(recorder), recorder.then()
-        pairs = [(one, then[id(one)]) for one in weights if id(one) in then]
+        """How far the weights went since the last look, an iteration, over how large they are."""
+        pairs = [(one, self.then[id(one)]) for one in recorder.tails if id(one) in self.then]
         if pairs and self.rows:
-            moved = _norms([now - copy for now, copy in pairs])
-            size = _norms([now for now, _ in pairs])
-            self.rows[-1]["update"] = sum(moved) ** 0.5 / max(sum(size) ** 0.5, 1e-30) / iterations
+            moved, size = sum((a - b).float().square().sum() for a, b in pairs), sum(a.float().square().sum() for a, _ in pairs)
+            self.rows[-1]["update"] = math.sqrt(float(moved) / max(float(size), 1e-30)) / iterations
+        self.then = {id(one): one.detach().clone() for one in recorder.tails}
 
     def words(self, until: int) -> tuple[str | None, bool]:
         """(what went before iteration `until`, had something been growing?)."""
@@ -47,39 +43,12 @@ class History:
             return f"the loss scale was falling since iteration {falls[0]}, to {scales[-1][1]:g}", False
         for name, words in (("gradient", "the gradient norm"), ("loss", "the loss")):
             series = [(row["iteration"], abs(row[name])) for row in self.rows if row["iteration"] <= until]
-            grown = _growth([pair for pair in series if math.isfinite(pair[1]) and pair[1] > 0])
-            if grown:
-                return f"divergence: {words} grew {grown[1]:.1f}x an iteration from iteration {grown[0]} on", True
+            series = [pair for pair in series if math.isfinite(pair[1]) and pair[1] > 0]
+            start = len(series) - 1
+            while start > 0 and series[start - 1][1] < series[start][1]:
+                start -= 1
+            steps = len(series) - 1 - start
+            if steps > 1 and series[-1][1] > 100 * series[start][1]:
+                factor = (series[-1][1] / series[start][1]) ** (1 / steps)
+                return f"divergence: {words} grew {factor:.1f}x an iteration from iteration {series[start][0]} on", True
         return ("nothing had been growing: out of the blue" if len(rows) > 2 else None), False
-
-
-def _growth(series: list[tuple[int, float]]) -> tuple[int, float] | None:
-    """(since when, factor an iteration) of a rise over the last three numbers or more, by at least a hundred; else None."""
-    start = len(series) - 1
-    while start > 0 and series[start - 1][1] < series[start][1]:
-        start -= 1
-    steps = len(series) - 1 - start
-    if steps < 2 or series[-1][1] < 100 * series[start][1]:
-        return None
-    return series[start][0], (series[-1][1] / series[start][1]) ** (1 / steps)
-
-
-def norms(recorder) -> tuple[float, float]:
-    """Norms of the gradients and of the weights, of small weights only: it costs next to nothing."""
-    weights = _small(recorder)
-    gradients = [one.grad for one in weights if one.grad is not None and not one.grad.is_sparse]
-    if not weights:
-        return math.nan, math.nan
-    squares = _norms(gradients + weights)
-    return sum(squares[: len(gradients)]) ** 0.5 if gradients else math.nan, sum(squares[len(gradients) :]) ** 0.5
-
-
-def _small(recorder) -> list[torch.Tensor]:
-    weights = [one for one in recorder.weights if one.numel() <= SMALL and one.is_floating_point()]
-    return [one for one in weights[-MANY:] if one.device == weights[-1].device]
-
-
-@torch.no_grad()
-def _norms(tensors: list[torch.Tensor]) -> list[float]:
-    """Squares of their norms."""
-    return [one * one for one in torch.stack([one.float() for one in torch._foreach_norm(tensors)]).tolist()]

@@ -19,31 +19,12 @@ _END = object()  # on a tape: the loader had no more
 class Ear:
     """While it is entered, `losses` collects what this thread calls backward on, and `taken` what its loaders give.
 
-    replay(tape) makes the loaders give once more what is on the tape. `asleep` hears nothing.
+    With a tape its loaders give once more what is on it. `asleep` hears nothing.
     """
 
     def __init__(self):
         self.thread, self.asleep = threading.get_ident(), False
-        self.losses: list[torch.Tensor] = []
-        self.taken: list[tuple[int, object]] = []
-        self.given: dict[int, deque] = {}
-        self.clean, self.check = True, None
-
-    def __enter__(self):
-        with _lock:
-            if not _ears:
-                loader = torch.utils.data.dataloader._BaseDataLoaderIter
-                _originals[:] = torch.autograd._engine_run_backward, loader.__next__
-                torch.autograd._engine_run_backward, loader.__next__ = _run_backward, _next
-            _ears.append(self)
-        return self
-
-    def __exit__(self, *exception):
-        with _lock:
-            _ears.remove(self)
-            if not _ears:
-                loader = torch.utils.data.dataloader._BaseDataLoaderIter
-                torch.autograd._engine_run_backward, loader.__next__ = _originals
+        self.begin()
 
     def begin(self, tape: list | None = None, check=None) -> None:
         """A new body; with a tape its loaders repeat. What `check` says before the first backward becomes `clean`."""
@@ -55,6 +36,22 @@ class Ear:
         """The losses as numbers; an infinity of half precision, which a loss scale may well cause, as 0."""
         numbers = [(one.dtype == torch.float16, one.item()) for one in self.losses]
         return [0.0 if half and math.isinf(number) else number for half, number in numbers]
+
+    def __enter__(self):
+        with _lock:
+            _ears.append(self)
+            if len(_ears) == 1:
+                loader = torch.utils.data.dataloader._BaseDataLoaderIter
+                _originals[:] = torch.autograd._engine_run_backward, loader.__next__
+                torch.autograd._engine_run_backward, loader.__next__ = _run_backward, _next
+        return self
+
+    def __exit__(self, *exception):
+        with _lock:
+            _ears.remove(self)
+            if not _ears:
+                loader = torch.utils.data.dataloader._BaseDataLoaderIter
+                torch.autograd._engine_run_backward, loader.__next__ = _originals
 
 
 def _mine() -> Ear | None:
@@ -73,19 +70,16 @@ def _run_backward(roots, *arguments, **settings):
 
 
 def _next(iterator):
-    ear, original = _mine(), _originals[1]
+    ear = _mine()
     if ear is None:
-        return original(iterator)
+        return _originals[1](iterator)
     loader = id(iterator._index_sampler)
     tape = ear.given.get(loader)
-    if tape:
-        item = tape.popleft()
-    else:
-        try:
-            item = original(iterator)
-        except StopIteration:
-            item = _END
-    ear.taken.append((loader, item if item is _END else clone(item)))
+    try:
+        item = tape.popleft() if tape else _originals[1](iterator)
+    except StopIteration:
+        item = _END
+    ear.taken.append((loader, clone(item)))
     if item is _END:
         raise StopIteration
     return clone(item) if tape is not None else item

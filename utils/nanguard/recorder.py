@@ -7,12 +7,16 @@ import math
 import random
 import sys
 from collections import deque
+from functools import partial
+from itertools import zip_longest
 
 import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
 from .tensors import all_finite, clone, counted, finite
+
+SMALL = 4096  # numbers in a weight whose norm is taken after every iteration
 
 
 class FlightRecorder:
@@ -26,107 +30,105 @@ class FlightRecorder:
 
     def __init__(self, *objects, keep: int = 1):
         counted("keep", keep)
-        # (owner, names of its attributes that count something), of each object that lists its own parts
-        self.counters = [(thing, thing.guarded()[1]) for thing in objects if hasattr(thing, "guarded")]
-        objects = [part for thing in objects for part in _parts(thing)]
-        if not objects:
+        # (owner, name) of each attribute that counts something, of objects that list their own parts
+        self.counters = [(thing, name) for thing in objects if hasattr(thing, "guarded") for name in thing.guarded()[1]]
+        self.objects = [part for thing in objects for part in _parts(thing)]
+        if not self.objects:
             raise TypeError("there is nothing to guard: name the modules and the optimisers that the loop trains")
-        self.objects, self.found, self.offered = objects, [], []
-        self.modules, self.optimisers, self.generators, self.others = _sorted(objects)
+        self.things, self.offered = self.objects, []
         self.loop = None  # a Loop, whose carried variables are copied too
-        self.masks: dict[int, torch.Tensor] = {}  # buffers that were not finite when first seen are meant to be so
-        self.seen: dict[int, torch.Tensor] = {}
+        self.seen: dict[int, tuple] = {}  # id of a buffer: (itself, was it finite when first seen?)
         self.ring: deque[_Snapshot] = deque()
-        self.keep, self.numpy, self.python = keep, (None, None), None
-        self.unborn, self.groups = any(_lazy(module) for module in self.modules), None
+        self.keep, self.numpy = keep, (None, None)
+        self.accumulates = False  # does the loop change a gradient where it lies?
         self._name()
 
     def adopt(self, things: list) -> None:
-        """Copy these too, which the loop uses and nobody handed over; whether they are finite is nobody's concern."""
+        """Look after these too, which the loop uses and nobody handed over, but for modules that are larger than its own."""
         if [id(one) for one in things] == self.offered:
             return
-        self.offered = [id(one) for one in things]
+        self.offered, self.things = [id(one) for one in things], list(self.objects)
         room = sum(one.nbytes for one in self.weights)
-        known = {id(part) for thing in self.objects for part in _family(thing)}
-        self.found = []
         for thing in things:
-            size = sum(one.nbytes for one in thing.parameters()) if isinstance(thing, nn.Module) and not _lazy(thing) else 0
-            if id(thing) not in known and size <= room:
-                known |= {id(part) for part in _family(thing)}
-                self.found.append(thing)
-        self.modules, self.optimisers, self.generators, self.others = _sorted(self.objects + self.found)
+            known = {id(part) for one in self.things for part in (one.modules() if isinstance(one, nn.Module) else [one])}
+            weights = list(thing.parameters()) if isinstance(thing, nn.Module) else []
+            if id(thing) not in known and sum(one.nbytes for one in weights if not _unborn(one)) <= room:
+                self.things.append(thing)
+        self._name()
+
+    def of(self, kind: type) -> list:
+        return [one for one in self.things if isinstance(one, kind)]
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
         """A GradScaler, which meets infinite gradients on purpose and skips them; None if the loop has none."""
-        scalers = (one for one in self.others if isinstance(one, torch.amp.GradScaler) and one.is_enabled())
-        return next(scalers, None)
+        return next((one for one in self.of(torch.amp.GradScaler) if one.is_enabled()), None)
 
     def _name(self) -> None:
-        """List weights and buffers anew: a loop may add some."""
-        names = {}  # of every weight, by its id
-        for module in (one for one in self.modules if not any(one is other for other in self.found)):
-            for name, weight in module.named_parameters():
-                names.setdefault(id(weight), (f"{type(module).__name__}.{name}", weight))
-        for optimiser in (one for one in self.optimisers if not any(one is other for other in self.found)):
-            for index, weight in enumerate(w for group in optimiser.param_groups for w in group["params"]):
-                names.setdefault(id(weight), (f"{type(optimiser).__name__}'s weight {index}", weight))
-        self.names = {key: pair for key, pair in names.items() if not _unborn(pair[1])}
-        self.weights = [weight for _, weight in self.names.values()]
-        buffers = {id(one): one for module in self.modules for one in module.buffers() if not _unborn(one)}
+        """List weights, buffers and optimiser state anew: a loop may add some."""
+        names, buffers, tails, self.unborn = {}, {}, {}, False
+        for thing in self.things:
+            kind, weights = type(thing).__name__, []
+            if isinstance(thing, nn.Module):
+                weights = [(f"{kind}.{name}", one) for name, one in thing.named_parameters()]
+                buffers |= {id(one): (f"{kind}.{name}", one) for name, one in thing.named_buffers() if not _unborn(one)}
+            elif isinstance(thing, torch.optim.Optimizer):
+                weights = enumerate(one for group in thing.param_groups for one in group["params"])
+                weights = [(f"{kind}'s weight {index}", one) for index, one in weights]
+            born = [pair for pair in weights if not _unborn(pair[1])]
+            self.unborn |= len(born) < len(weights)  # a lazy layer has no weights yet
+            names |= {id(one): (name, one) for name, one in born if id(one) not in names}
+            small = (one for _, one in born[-2:] if one.numel() <= SMALL and one.is_floating_point())
+            tails |= {id(one): one for one in small}  # the last weights of each network, which a NaN reaches first
         for key in buffers.keys() - self.seen.keys():
-            self.seen[key] = buffers[key]
-            if not finite(buffers[key]):
-                self.masks[key] = buffers[key]
-        loose = [one for module in self.found if isinstance(module, nn.Module) for one in module.parameters()]
-        loose = [one for one in loose if not _unborn(one) and id(one) not in self.names]
-        self.buffers = [one for key, one in buffers.items() if key not in self.masks]
-        self.loose = [*loose, *(one for key, one in buffers.items() if key in self.masks)]
-        # The last number of each network, mostly of the bias of its output, which a NaN reaches first.
-        last = [list(one.parameters())[-1:] for one in self.modules]
-        last += [one.param_groups[-1]["params"][-1:] for one in self.optimisers]
-        last = {id(weight): weight for weights in last for weight in weights if id(weight) in self.names and weight.numel()}
-        self.probes = [weight.detach()[(-1,) * weight.dim()] for weight in last.values()]
+            self.seen[key] = buffers[key][1], finite(buffers[key][1])
+        states = [
+            (f"{type(optimiser).__name__}'s {key} of {names.get(id(weight), ('a weight',))[0]}", leaf)
+            for optimiser in self.of(torch.optim.Optimizer)
+            for weight, entry in optimiser.state.items()
+            for key, value in entry.items()
+            for leaf in ((value,) if isinstance(value, torch.Tensor) else tree_leaves(value))
+            if isinstance(leaf, torch.Tensor)
+        ]
+        self.names, self.weights = names, [one for _, one in names.values()]
+        self.lasting = [*names.values(), *(pair for key, pair in buffers.items() if self.seen[key][1]), *states]
+        self.loose = [one for key, (_, one) in buffers.items() if not self.seen[key][1]]  # masks of -inf are meant to be so
+        self.tails = [one for one in tails.values() if one.device == self.weights[-1].device][-8:]
 
     @property
     def nbytes(self) -> int:
-        """Memory that the copies hold, in bytes."""
-        return sum(copy.nbytes for snapshot in self.ring for copy in snapshot.copies)
+        """Memory that the copies hold, in bytes, and the gradients that are held instead of copied."""
+        held = [one for snapshot in self.ring for _, one, _, copy in snapshot.gradients if copy is None]
+        return sum(one.nbytes for one in (*held, *(copy for snapshot in self.ring for copy in snapshot.copies)))
 
     @property
     def gradients(self) -> list[torch.Tensor]:
         return [weight.grad for weight in self.weights if weight.grad is not None]
 
-    def _named(self) -> None:
-        """_name(), if an optimiser has other weights than before; without an optimiser always."""
-        groups = [(id(one), len(group["params"])) for one in self.optimisers for group in one.param_groups]
-        if not groups or groups != self.groups or self.unborn:
-            self._name()
-            self.groups = groups
-            self.unborn = any(_lazy(module) for module in self.modules)
+    @torch.no_grad()
+    def norms(self) -> tuple[float, float]:
+        """Of the gradients and of the weights that come last in each network: a look that costs next to nothing."""
+        gradients = [one.grad for one in self.tails if one.grad is not None and not one.grad.is_sparse]
+        if not self.tails:
+            return math.nan, 0.0
+        squares = torch.stack([one.float() for one in torch._foreach_norm([*gradients, *self.tails])]).square().tolist()
+        first = len(gradients)
+        return math.sqrt(sum(squares[:first])) if gradients else math.nan, math.sqrt(sum(squares[first:]))
 
     def status(self) -> str:
-        """"fine", "gradients" if nothing else is not finite, or "broken"."""
-        self._named()
-        states = [value for one in self.optimisers for entry in one.state.values() for value in entry.values()]
-        states = [leaf for one in states for leaf in ((one,) if isinstance(one, torch.Tensor) else tree_leaves(one))]
-        self.states = [value for value in states if isinstance(value, torch.Tensor)]
-        lasting, gradients = [*self.weights, *self.buffers, *self.states], [] if self.scaler is not None else self.gradients
-        if all_finite([*lasting, *gradients]):
+        """ "fine", "gradients" if nothing else is not finite, or "broken"."""
+        self._name()
+        lasting = [one for _, one in self.lasting]
+        if all_finite([*lasting, *(self.gradients if self.scaler is None else ())]):
             return "fine"
         return "gradients" if all_finite(lasting) else "broken"
 
     def capture(self) -> bool:
         """Copy the present state; True if it is finite. One that is not is not kept."""
-        status = self.status()
-        if status == "fine":
+        fine = self.status() == "fine"
+        if fine:
             self.copy()
-        return status == "fine"
-
-    def then(self) -> dict[int, torch.Tensor]:
-        """{id of a weight: its last copy}."""
-        snapshot = self.ring[-1]
-        return {id(tensor): copy for tensor, copy in zip(snapshot.tensors[: len(self.weights)], snapshot.copies)}
+        return fine
 
     def back_to(self, snapshot: _Snapshot) -> None:
         """Forget what was copied after `snapshot`."""
@@ -135,32 +137,28 @@ class FlightRecorder:
 
     def copy(self, beside: _Snapshot | None = None) -> None:
         """Copy the state that status() has just looked at; `beside` is kept, whatever `keep` is."""
-        dense = [one for one in self.gradients if not one.is_sparse]
-        tensors = [*self.weights, *self.buffers, *self.loose, *self.states, *dense]
+        snapshot = _Snapshot()
         if beside is not None:
             self.back_to(beside)
-        full = beside is None and len(self.ring) >= self.keep
-        snapshot = self.ring.popleft() if full else _Snapshot()
         while beside is None and len(self.ring) >= self.keep:
-            self.ring.popleft()
-        snapshot.copy(tensors)
-        snapshot.owners = [weight for weight in self.weights if weight.grad is not None]
-        snapshot.sparse = {id(weight): weight.grad.clone() for weight in snapshot.owners if weight.grad.is_sparse}
-        snapshot.dense = dense
-        snapshot.optimisers = [
-            (one, {weight: _shell(entry) for weight, entry in one.state.items()}, [_settings(g) for g in one.param_groups])
-            for one in self.optimisers
-        ]
-        snapshot.others = [(thing, clone(thing.state_dict())) for thing in self.others]
-        snapshot.counts = [{name: getattr(owner, name) for name in names} for owner, names in self.counters]
-        slots = self.loop.slots() if self.loop is not None else []
-        snapshot.slots = [(owner, name, value, [_copied(leaf) for leaf in tree_leaves(value)]) for owner, name, value in slots]
-        snapshot.values = self.loop.values() if self.loop is not None else {}
+            snapshot = self.ring.popleft()
+        self.accumulates |= any(one._version != version or weight.grad is one for weight, one, version, _ in snapshot.gradients)
+        # Gradients that a loop makes anew need no copy: while we hold the old ones, they stay what they are.
+        anew = bool(snapshot.gradients) and not self.accumulates
+        snapshot.copy([*(one for _, one in self.lasting), *self.loose], self.weights, anew)
+        snapshot.undo = [partial(setattr, owner, name, getattr(owner, name)) for owner, name in self.counters]
+        for thing in self.things:
+            if isinstance(thing, torch.optim.Optimizer):
+                entries = {weight: _shell(entry) for weight, entry in thing.state.items()}
+                settings = [{key: value for key, value in group.items() if key != "params"} for group in thing.param_groups]
+                snapshot.undo.append(partial(_restore, thing, entries, settings))
+            elif not isinstance(thing, (nn.Module, torch.Generator)):
+                state = clone(thing.state_dict())
+                snapshot.undo.append(lambda thing=thing, state=state: thing.load_state_dict(clone(state)))
+        if self.loop is not None:
+            snapshot.undo += [partial(self.loop.put_back, *slot, clone(slot[-1])) for slot in self.loop.slots()]
+            snapshot.values = self.loop.values()
         self.ring.append(snapshot)
-
-    def glance(self) -> bool:
-        """Does a look at one number of each network find nothing? It costs next to nothing, and only status() is sure."""
-        return all(math.isfinite(abs(number.item())) for number in self.probes)
 
     @torch.no_grad()
     def rewind(self, back: int = 0) -> None:
@@ -168,36 +166,21 @@ class FlightRecorder:
         if not 0 <= back < len(self.ring):
             raise IndexError(f"back must be below the {len(self.ring)} states that are kept, not {back}")
         snapshot = self.ring[-1 - back]
-        for tensor, copy in zip(snapshot.tensors, snapshot.copies, strict=True):
+        for tensor, copy in zip(snapshot.tensors, snapshot.copies):
             tensor.copy_(copy)
-        copies = {id(tensor): copy for tensor, copy in zip(snapshot.tensors, snapshot.copies, strict=True)}
-        kept = [snapshot.sparse[id(w)] if id(w) in snapshot.sparse else None for w in snapshot.owners]
         for weight in self.weights:
             weight.grad = None
-        dense = iter(snapshot.dense)
-        for weight, gradient in zip(snapshot.owners, kept, strict=True):
-            weight.grad = gradient.clone() if gradient is not None else copies[id(next(dense))].clone()
-        for optimiser, entries, settings in snapshot.optimisers:
-            optimiser.state.clear()
-            optimiser.state.update({weight: _shell(entry) for weight, entry in entries.items()})
-            for group, setting in zip(optimiser.param_groups, settings):  # a group that came later stays
-                group.update(setting)
-        for thing, state in snapshot.others:
-            thing.load_state_dict(clone(state))
-        for (owner, _), counts in zip(self.counters, snapshot.counts, strict=True):
-            for name, count in counts.items():
-                setattr(owner, name, count)
-        for owner, name, value, leaves in snapshot.slots:
-            _put_back(value, leaves)
-            self.loop.set(owner, name, value)
+        for weight, gradient, version, copy in snapshot.gradients:
+            kept = copy if copy is not None else gradient if gradient._version == version else None
+            weight.grad = None if kept is None else kept.clone()
+        for undo in snapshot.undo:
+            undo()
 
     def random_state(self) -> list:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-        ours = [(one, one.get_state()) for one in self.generators]
-        python = random.getstate()
-        self.python = self.python if python == self.python else python  # one tuple of 625 numbers is enough
-        return [self.python, self._numpy_state(), torch.get_rng_state(), cuda, ours]
+        ours = [(one, one.get_state()) for one in self.of(torch.Generator)]
+        return [random.getstate(), self._numpy_state(), torch.get_rng_state(), cuda, ours]
 
     def _numpy_state(self):
         """np.random.get_state(), which takes 60 microseconds, made anew only if the generator's memory has changed."""
@@ -225,31 +208,38 @@ class FlightRecorder:
             generator.set_state(one)
 
     def damage(self) -> list[tuple[str, torch.Tensor]]:
-        """(name, tensor) of all that is not finite now: weights, gradients, buffers, optimiser state."""
+        """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients."""
         self._name()
-        found = list(self.names.values()) + [("a buffer", one) for one in self.buffers]
-        if self.scaler is None:
-            found += [(f"the gradient of {name}", weight.grad) for name, weight in self.names.values()]
-        for optimiser in self.optimisers:
-            for weight, entry in optimiser.state.items():
-                name = self.names.get(id(weight), ("a weight",))[0]
-                found += [(f"{type(optimiser).__name__}'s {key} of {name}", value) for key, value in entry.items()]
-        return [(name, one.detach()) for name, one in found if isinstance(one, torch.Tensor) and not finite(one)]
+        owners = [pair for pair in self.names.values() if pair[1].grad is not None and self.scaler is None]
+        found = [*self.lasting, *((f"the gradient of {name}", weight.grad) for name, weight in owners)]
+        return [(name, one.detach()) for name, one in found if not finite(one)]
 
 
 class _Snapshot:
-    """One state; the memory of its copies is used again by the next one where the shapes are the same."""
+    """One state; the memory of its copies is used again by the next one where the shapes are the same.
+
+    undo        what puts back that which is no tensor's number
+    gradients   (weight, its gradient, that tensor's version, a copy or None: a tensor of the same version is as it was)
+    """
 
     def __init__(self):
-        self.tensors, self.copies = [], []
+        self.tensors, self.copies, self.undo, self.gradients, self.values = [], [], [], [], {}
 
     @torch.no_grad()
-    def copy(self, tensors: list[torch.Tensor]) -> None:
-        if [(a.shape, a.dtype, a.device) for a in tensors] != [(b.shape, b.dtype, b.device) for b in self.copies]:
-            self.copies = [torch.empty_like(one, requires_grad=False) for one in tensors]
+    def copy(self, tensors: list[torch.Tensor], weights: list[torch.Tensor], anew: bool) -> None:
+        owners = [(weight, weight.grad) for weight in weights if weight.grad is not None]
+        self.tensors = tensors + [one for _, one in owners if not one.is_sparse and not anew]
+        pairs = list(zip_longest(self.tensors, self.copies))[: len(self.tensors)]
+        self.copies = [copy if _alike(one, copy) else torch.empty_like(one, requires_grad=False) for one, copy in pairs]
         if tensors:
-            torch._foreach_copy_(self.copies, tensors)
-        self.tensors = tensors
+            torch._foreach_copy_(self.copies, self.tensors)
+        copies = {id(tensor): copy for tensor, copy in zip(self.tensors, self.copies)}
+        copies |= {id(one): one.clone() for _, one in owners if one.is_sparse}
+        self.gradients = [(weight, one, one._version, copies.get(id(one))) for weight, one in owners]
+
+
+def _alike(one: torch.Tensor, copy: torch.Tensor | None) -> bool:
+    return copy is not None and (one.shape, one.dtype, one.device) == (copy.shape, copy.dtype, copy.device)
 
 
 def _parts(thing) -> list:
@@ -260,45 +250,17 @@ def _parts(thing) -> list:
     raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {type(thing).__name__}")
 
 
-def _sorted(objects: list) -> tuple[list, list, list, list]:
-    """Modules, optimisers, generators, and the rest."""
-    modules = [one for one in objects if isinstance(one, nn.Module)]
-    optimisers = [one for one in objects if isinstance(one, torch.optim.Optimizer)]
-    generators = [one for one in objects if isinstance(one, torch.Generator)]
-    known = {id(one) for one in (*modules, *optimisers, *generators)}
-    return modules, optimisers, generators, [one for one in objects if id(one) not in known]
-
-
-def _family(thing) -> list:
-    return list(thing.modules()) if isinstance(thing, nn.Module) else [thing]
-
-
 def _unborn(tensor: torch.Tensor) -> bool:
     return isinstance(tensor, nn.parameter.UninitializedTensorMixin)
 
 
-def _lazy(module: nn.Module) -> bool:
-    return any(_unborn(one) for one in module.parameters())
-
-
-def _settings(group: dict) -> dict:
-    return {key: value for key, value in group.items() if key != "params"}
-
-
 def _shell(entry: dict) -> dict:
     """The same dicts and lists around the same tensors, so that what appends to a list does not append to ours."""
-    nested = any(isinstance(value, (dict, list)) for value in entry.values())
-    return tree_map(lambda leaf: leaf, entry) if nested else dict(entry)
+    return tree_map(lambda leaf: leaf, entry) if any(isinstance(one, (dict, list)) for one in entry.values()) else dict(entry)
 
 
-def _copied(leaf):
-    return leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf
-
-
-def _put_back(value, leaves: list) -> None:
-    """Give a tree of tensors the numbers that it had."""
-    now = tree_leaves(value)
-    for tensor, copy in zip(now, leaves) if len(now) == len(leaves) else ():
-        if isinstance(tensor, torch.Tensor) and isinstance(copy, torch.Tensor) and tensor.shape == copy.shape:
-            if not torch.equal(tensor, copy):
-                tensor.copy_(copy)
+def _restore(optimiser: torch.optim.Optimizer, entries: dict, settings: list[dict]) -> None:
+    optimiser.state.clear()
+    optimiser.state.update({weight: _shell(entry) for weight, entry in entries.items()})
+    for group, setting in zip(optimiser.param_groups, settings):  # a group that came later stays
+        group.update(setting)

@@ -11,38 +11,38 @@ from torch.utils._pytree import tree_map
 
 @torch.no_grad()
 def all_finite(tensors: list[torch.Tensor]) -> bool:
-    """Are all numbers of all of them finite? One look at the sum of their sums, and only if that is not finite a second one."""
+    """Are all numbers of all of them finite? One look at the sum of their sums, and only if that is not finite at each one."""
     sums = {}
     for one in tensors:
         one = one.coalesce().values() if one.is_sparse else one
-        if one.dtype == torch.float32:
-            sums.setdefault(one.device, []).append(one.sum())
-        elif one.is_floating_point() or one.is_complex():
-            sums.setdefault(one.device, []).append(one.abs().sum(dtype=torch.float32))
-    if all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values()):
-        return True
-    return all(finite(one) for one in tensors)
+        if one.is_floating_point() or one.is_complex():
+            total = one.sum() if one.dtype == torch.float32 else one.abs().sum(dtype=torch.float32)
+            sums.setdefault(one.device, []).append(total)
+    return all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values()) or all(map(finite, tensors))
 
 
 def finite(tensor: torch.Tensor) -> bool:
     """Are all of its numbers finite?"""
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.numel() == 0:
-        return True
+    tensor = tensor.detach()
     if tensor.is_sparse:
         return finite(tensor.coalesce().values())
-    return bool(torch.isfinite(tensor.detach()).all())
+    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.numel() == 0:
+        return True
+    if tensor.numel() > 4096 and math.isfinite(abs(tensor.sum().item())):  # isfinite() needs much memory
+        return True
+    return bool(torch.isfinite(tensor).all())
 
 
-def clone(batch):
-    """The same batch in memory of its own, so that a loop that changes its batch cannot change ours."""
-    if isinstance(batch, int):  # of guard(range(n), ...): no tree to walk
-        return batch
+def clone(tree):
+    """The same tree of tensors and arrays in memory of its own."""
+    if isinstance(tree, int):  # of guard(range(n), ...)
+        return tree
     array = getattr(sys.modules.get("numpy"), "ndarray", ())
 
     def copy(leaf):
         return leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf.copy() if isinstance(leaf, array) else leaf
 
-    return tree_map(copy, batch)
+    return tree_map(copy, tree)
 
 
 def counted(name: str, value) -> None:

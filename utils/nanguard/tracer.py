@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections import deque
 from collections.abc import Iterable
@@ -13,8 +14,10 @@ from torch.nn.modules.module import register_module_forward_hook, register_modul
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
 
-from .frame import in_users_backward, inside, place
+from .frame import where
 from .tensors import finite
+
+LARGE = 1 << 18  # numbers in a tensor of which no copy is kept
 
 
 @dataclass(eq=False)
@@ -24,17 +27,27 @@ class Event:
     order: int
     phase: str
     operation: str
-    kernel: str = ""
+    bad: torch.Tensor  # where what it wrote is not finite
+    result: float
+    kernel: str | None = None
     place: tuple | None = None
     module: str | None = None
-    index: tuple[int, ...] = ()
-    shape: tuple[int, ...] = ()
-    value: float | None = None
-    result: float | None = None
-    steps: tuple[str, ...] = ()
-    bad: torch.Tensor | None = None  # where it is not finite, of `shape`
     weight: str | None = None  # name of a weight among its inputs
+    value: float | None = None
     largest: float | None = None  # absolute value of what went in
+    steps: tuple[str, ...] = ()
+
+    @property
+    def index(self) -> tuple[int, ...]:
+        return tuple(self.bad.nonzero()[0].tolist())
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return tuple(self.bad.shape)
+
+    def rows(self, axis: int) -> list[int]:
+        """Where along an axis it is not finite."""
+        return self.bad.transpose(0, axis).reshape(self.bad.shape[axis], -1).any(dim=1).nonzero().flatten().tolist()
 
 
 class Tracer(TorchDispatchMode):
@@ -45,36 +58,26 @@ class Tracer(TorchDispatchMode):
 
     def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None):
         super().__init__()
-        modules = list(modules)
-        self.paths = {
-            id(part): f"{type(module).__name__}.{name}".rstrip(".")
-            for module in modules
-            for name, part in module.named_modules()
-        }
+        parts = ((id(part), type(module).__name__, name) for module in modules for name, part in module.named_modules())
+        self.paths = {key: f"{kind}.{name}".rstrip(".") for key, kind, name in parts}
         self.weights = {_storage(weight): name for name, weight in (names or {}).values() if weight.numel()}
         self.shapes = {tuple(weight.shape) for _, weight in (names or {}).values()}
         self.running: list[str] = []  # paths of the modules that are running, the innermost last
-        self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module) of its forward pass
+        self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module, weight) of its forward pass
         self.origin: dict[int, Event] = {}  # storage of a non-finite tensor: the event it comes from
+        self.meant: dict[int, Event] = {}  # of one that is infinite on purpose, as masks are: an event only if it is a loss
         self.in_a_loss: list[Event] = []  # events that reached a number on which backward was called
         self.read: Event | None = None  # the last one that an operation read
         self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
-        self.count, self.batch_sizes, self.hooks, self.held, self.lost = 0, set(), [], [], None
+        self.count, self.batch_sizes, self.hooks, self.held = 0, set(), [], []
         for path, leaf in tree_flatten_with_path(batch)[0]:
-            self._look_at_batch(keystr(path), leaf)
-
-    def _look_at_batch(self, path: str, leaf) -> None:
-        if not isinstance(leaf, torch.Tensor):
-            if not (hasattr(leaf, "__array_interface__") and getattr(leaf, "ndim", 0) and leaf.dtype.kind == "f"):
-                return
-            leaf = torch.from_numpy(leaf)
-        if leaf.dim():
-            self.batch_sizes.add(len(leaf))
-        if not finite(leaf) and not _mask(leaf):
-            bad = ~torch.isfinite(leaf)
-            index = tuple(bad.nonzero()[0].tolist())
-            event = Event(0, "batch", f"batch{path}", index=index, shape=tuple(leaf.shape), result=leaf[index].item(), bad=bad)
-            self.origin[_storage(leaf)] = event
+            if hasattr(leaf, "__array_interface__") and getattr(leaf, "ndim", 0) and leaf.dtype.kind == "f":
+                leaf = torch.from_numpy(leaf)
+            if isinstance(leaf, torch.Tensor):
+                self.batch_sizes |= {len(leaf)} if leaf.dim() else set()
+                if not finite(leaf) and not bool(((leaf == 0) | (leaf == -math.inf)).all()):  # which is a mask
+                    bad = ~torch.isfinite(leaf)
+                    self.origin[_storage(leaf)] = Event(0, "batch", f"batch{keystr(path)}", bad, leaf[bad][0].item())
 
     def __enter__(self):
         def enter(module, inputs):
@@ -95,94 +98,87 @@ class Tracer(TorchDispatchMode):
         return super().__exit__(*exception)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        try:
+        kwargs, seen = kwargs or {}, None
+        self.count += 1
+        with contextlib.suppress(Exception):  # what cannot be followed must not stop the user's loop
             seen = self._look(function._schema, args, kwargs)
-        except Exception as error:  # what cannot be followed must not stop the user's loop
-            self.lost, seen = error, None
         result = function(*args, **kwargs)
-        try:
-            self.count += 1
+        with contextlib.suppress(Exception):
             if seen is not None:
                 self._follow(function._schema, args, kwargs, result, *seen)
-        except Exception as error:
-            self.lost = error
         return result
 
     def _look(self, schema, args, kwargs) -> tuple:
         """Before it runs, for it may work in place: what is written and read, what of it is not finite and of which origin."""
         written, inputs = _written(schema, args, kwargs), _tensors((args, kwargs))
         bad = [one for one in inputs if not finite(one)]
-        known = [self.origin[_storage(one)] for one in bad if _storage(one) in self.origin]
+        known, meant = ([of[_storage(one)] for one in bad if _storage(one) in of] for of in (self.origin, self.meant))
         if known:
             self.read = min(known, key=lambda one: one.order)
         nan = any(bool(torch.isnan(one).any()) for one in bad)
         operation = schema.name.split("::")[-1]
         if "softmax" in operation and bad and not nan and not any(bool((one == math.inf).any()) for one in bad):
             known = []  # minus infinity is what a mask means; a row of nothing else is what softmax cannot do
-        before = [one.clone() if any(one is w for w in written) else one for one in inputs]
+        small = [one for one in inputs if one.numel() < LARGE]
+        before = [one.clone() if any(one is other for other in written) else one for one in small]
         sound = [one for one in inputs if not any(one is other for other in bad)]
-        return operation, written, sound, before, known, bool(bad), nan
+        return operation, written, sound, before, known, meant, bool(bad), nan
 
-    def _follow(self, schema, args, kwargs, result, operation, written, sound, before, known, bad, nan) -> None:
+    def _follow(self, schema, args, kwargs, result, operation, written, sound, before, known, meant, bad, nan) -> None:
         """What came out, and whose it is."""
         written = written + [one for one in sound if not finite(one)]  # not every schema says so, such as batch_norm's
         node = torch._C._current_autograd_node()
         number = node._sequence_nr() if node else torch._C._autograd._get_sequence_nr() - 1
         if node is None:
-            weight = next((self.weights[_storage(one)] for one in before if _storage(one) in self.weights), None)
-            self.forwards.setdefault(number, (operation, place(), self.running[-1] if self.running else None, weight))
+            weight = next((self.weights[_storage(one)] for one in sound if _storage(one) in self.weights), None)
+            self.forwards.setdefault(number, (operation, where()[0], self.running[-1] if self.running else None, weight))
         if any(one.alias_info and not one.alias_info.is_write for one in schema.returns) or "empty" in operation:
             return  # a view reads no number, and memory that nobody has written yet means nothing
-        if operation == "ones_like" and known and inside("torch/autograd/__init__"):
-            self.in_a_loss += known  # how a backward pass begins: with a 1 for its loss
+        if operation == "ones_like" and (known or meant) and "torch/autograd/__init__" in where()[1]:
+            self.in_a_loss += known or meant  # how a backward pass begins: with a 1 for its loss
         literal = any(isinstance(one, float) and not math.isfinite(one) for one in tree_leaves((args, kwargs)))
         for output in {id(one): one for one in (*_tensors(result), *written)}.values():
             self.recent.append((operation, before, output))
-            if finite(output):
-                self.origin.pop(_storage(output), None)
-                continue
             event = min(known, key=lambda one: one.order, default=None)
-            if event is None:
-                if (literal or (bad and not nan)) and not bool(torch.isnan(output).any()):
-                    self.origin.pop(_storage(output), None)
-                    continue  # an infinity that is meant, or one of a mask that was
-                event = self._event(operation, schema.name, node, number, before, output, nan)
-                known.append(event)
-            self.origin[_storage(output)] = event
+            self.origin.pop(_storage(output), None)
+            self.meant.pop(_storage(output), None)
+            if finite(output):
+                continue
+            soft = event is None and (literal or (bad and not nan)) and not bool(torch.isnan(output).any())
+            if soft and meant:
+                event = min(meant, key=lambda one: one.order)
+            elif event is None:
+                event = self._event(operation, schema.name, node, number, before, output, bad, nan or (soft and bad))
+                known += [] if soft else [event]
+            (self.meant if soft else self.origin)[_storage(output)] = event
             self.held.append(output)  # or its memory might be given to another tensor
 
-    def _event(self, operation, kernel, node, number, inputs, output, arrived: bool) -> Event:
-        bad = ~torch.isfinite(output.detach())
-        if bool(torch.isnan(output).any()) and any(not finite(one) for one in inputs):
-            bad = torch.isnan(output.detach())  # infinities came in, and NaN is new
+    def _event(self, operation, kernel, node, number, inputs, output, infinite: bool, arrived: bool) -> Event:
+        bad, nan = ~torch.isfinite(output.detach()), torch.isnan(output.detach())
+        bad = nan if infinite and bool(nan.any()) else bad  # infinities came in, and NaN is new
         index = tuple(bad.nonzero()[0].tolist())
-        where, module = place(), self.running[-1] if self.running else None
+        (place, through), module = where(), self.running[-1] if self.running else None
         phase, weight = "forward", next((self.weights[_storage(one)] for one in inputs if _storage(one) in self.weights), None)
         if node is not None:
-            if not in_users_backward():
-                operation, where, module, weight = self.forwards.get(number, (node.name(), where, module, weight))
+            if place is None or "_engine_run_backward" in through:  # else a Function's own backward, or a hook
+                operation, place, module, weight = self.forwards.get(number, (node.name(), place, module, weight))
             phase = "backward"
-        elif where is None or inside("torch/optim/", nearest=True):
+        elif place is None or "torch/optim/" in through:
             phase = "optimiser"
-        event = Event(self.count, phase, operation, kernel, where, module, index, tuple(output.shape), bad=bad)
-        event.result = output[index].item()
+        steps = self._steps(output, index) if phase == "forward" else ()
         values = [value for one in inputs if (value := _at(one, output, index)) is not None]
-        if values:
-            event.value = values[-1] if "div" in kernel else values[0]  # of a division, the divisor
-        event.weight = weight
-        event.largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
-        if phase == "forward":
-            event.steps = self._steps(output, index)
-        if arrived:
-            event.phase = "outside"
-        return event
+        value = (values[-1] if "div" in kernel else values[0]) if values else None  # of a division, the divisor
+        largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
+        phase, result = "outside" if arrived else phase, output[index].item()
+        return Event(self.count, phase, operation, bad, result, kernel, place, module, weight, value, largest, steps)
 
     def _steps(self, output: torch.Tensor, index: tuple[int, ...], most: int = 4) -> tuple[str, ...]:
         """How one element came about: "sigmoid(17.7) = 1", "rsub(1) = 0", "log(0) = -inf"."""
         steps, wanted, start = [], output, len(self.recent)
         while len(steps) < most:
-            match = next((at for at in reversed(range(start)) if _same(self.recent[at][2], wanted)), None)
+            same = (wanted.data_ptr(), wanted.shape)
+            makers = (at for at in reversed(range(start)) if (self.recent[at][2].data_ptr(), self.recent[at][2].shape) == same)
+            match = next(makers, None)
             if match is None:
                 break
             operation, inputs, made = self.recent[match]
@@ -199,7 +195,8 @@ class Tracer(TorchDispatchMode):
         A gradient is a computation of its own: that of log at 0 is 1/0, an infinity that does not descend from log(0).
         So a loss that is not finite counts too, or its line would go unnamed. A body that raised had read the last one.
         """
-        events = [self.origin[_storage(one)] for one in damage if not one.is_sparse and _storage(one) in self.origin]
+        known, damage = self.meant | self.origin, [one for one in damage if not one.is_sparse]
+        events = [known[_storage(one)] for one in damage if _storage(one) in known]
         if (raised or not events + self.in_a_loss) and self.read is not None:
             return self.read
         return min(events + self.in_a_loss, key=lambda one: one.order, default=None)
@@ -207,8 +204,6 @@ class Tracer(TorchDispatchMode):
 
 def _written(schema, args, kwargs) -> list[torch.Tensor]:
     """The tensors that the operation works on in place, running statistics included."""
-    if not schema.is_mutable:
-        return []
     values = [kwargs.get(one.name, args[at] if at < len(args) else None) for at, one in enumerate(schema.arguments)]
     return _tensors([value for value, one in zip(values, schema.arguments) if one.alias_info and one.alias_info.is_write])
 
@@ -218,17 +213,8 @@ def _tensors(tree) -> list[torch.Tensor]:
     return [one for one in leaves if one.is_floating_point() and not one.is_sparse]
 
 
-def _mask(tensor: torch.Tensor) -> bool:
-    """Is it 0 or minus infinity everywhere?"""
-    return bool(((tensor == 0) | (tensor == -math.inf)).all())
-
-
 def _storage(tensor: torch.Tensor) -> int:
     return tensor.untyped_storage().data_ptr()
-
-
-def _same(one: torch.Tensor, other: torch.Tensor) -> bool:
-    return one.data_ptr() == other.data_ptr() and one.shape == other.shape
 
 
 def _at(tensor: torch.Tensor, like: torch.Tensor, index: tuple[int, ...]) -> float | None:
