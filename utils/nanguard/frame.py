@@ -113,8 +113,9 @@ class Loop:
             if isinstance(one, torch.Tensor) and one.shape == kept.shape and not torch.equal(one, kept):
                 one.copy_(kept)
         variables = self.view() if owner is None else vars(owner)
-        if owner is not None or self.space is not None or name in variables:  # what is global has no place here
-            variables[name] = value
+        if owner is None and self.space is None and name not in variables:
+            return  # what is global has no place here
+        variables[name] = value
         if owner is None and self.space is None and sys.version_info < (3, 13):  # there f_locals writes through
             ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(self.frame), ctypes.c_int(0))
 

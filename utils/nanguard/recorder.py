@@ -156,7 +156,7 @@ class FlightRecorder:
                 state = clone(thing.state_dict())
                 snapshot.undo.append(lambda thing=thing, state=state: thing.load_state_dict(clone(state)))
         if self.loop is not None:
-            snapshot.undo += [partial(self.loop.put_back, *slot, clone(slot[-1])) for slot in self.loop.slots()]
+            snapshot.undo += [partial(self._put_back, *slot, clone(slot[-1])) for slot in self.loop.slots()]
             snapshot.values = self.loop.values()
         self.ring.append(snapshot)
 
@@ -175,6 +175,9 @@ class FlightRecorder:
             weight.grad = None if kept is None else kept.clone()
         for undo in snapshot.undo:
             undo()
+
+    def _put_back(self, *slot) -> None:
+        self.loop.put_back(*slot)  # not a partial of the Loop's own: one that is over must not keep its frame alive
 
     def random_state(self) -> list:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
