@@ -81,7 +81,8 @@ class Hook(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **kwargs or {})
-        for one in tree_leaves(result):
+        unwritten = "empty" in function._schema.name  # memory that holds whatever was there
+        for one in () if unwritten else tree_leaves(result):
             if isinstance(one, torch.Tensor) and one.is_floating_point() and not one.is_sparse:
                 if not bool(torch.isfinite(one).all()):
                     raise ArithmeticError(function._schema.name.split("::")[-1])

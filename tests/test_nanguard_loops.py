@@ -40,7 +40,7 @@ def test_the_gallery(name, every):
         verdict = collapse.verdict
     assert (verdict is None) == (not expected), verdict
     if expected:
-        assert judged(verdict, expected) == {} and verdict.reproduced and verdict.advice
+        assert judged(verdict, expected) == {} and verdict.reproduced and "; notebook " in verdict.advice
 
 
 # ---------------------------------------------------------------- healthy loops, in fifteen shapes
