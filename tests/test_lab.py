@@ -194,8 +194,8 @@ def test_the_rate_in_force_is_the_one_a_warm_up_leaves(new):
 
 def test_every_fix_is_applied_and_the_title_says_what_came_of_it(new):
     page = new(dataclasses.replace(SMALL, batch=16))
-    assert page.got[0]["fields"][1]["options"] == [*FIXES, "the combination"]
-    for fix, changes in (FIXES | {"the combination": RECOMMENDED}).items():
+    assert page.got[0]["fields"][1]["options"] == [*FIXES, "recommended"]
+    for fix, changes in (FIXES | {"recommended": RECOMMENDED}).items():
         page.press("one", fix=fix, lr=1e-5)
         recipe, title = page.lab.run.gan.recipe, page.last("run")["title"]
         assert recipe == Recipe(**vars(SMALL) | {"batch": 16} | changes | {"lr": 1e-5})
@@ -206,7 +206,7 @@ def test_every_fix_is_applied_and_the_title_says_what_came_of_it(new):
 
 
 @pytest.mark.parametrize("recipe, fix", [
-    (Recipe(loss="logits"), "logits loss"), (Recipe(latent=3), "no fix"), (Recipe(**RECOMMENDED), "the combination"),
+    (Recipe(loss="logits"), "logits loss"), (Recipe(latent=3), "no fix"), (Recipe(**RECOMMENDED), "recommended"),
 ])  # fmt: skip
 def test_a_labs_own_recipe_stands_in_the_menu_under_its_name(new, recipe, fix):
     page = new(recipe)

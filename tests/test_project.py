@@ -151,10 +151,19 @@ def test_the_recorded_runs_are_whole_and_named(folder, recipe, seeds, lowest, hi
     assert lowest <= times[len(times) // 2] <= highest
 
 
+# Groups of the plan that are still being recorded: some of their lines, or none. This list may only become shorter.
+UNFINISHED = {
+    "recommended", "controls", "others", "reduced", "twice", "longer", "longest", "digits", "width",
+    "raised", "larger", "tried", "naive",
+}  # fmt: skip
+
+
 def test_the_recorded_table_is_what_the_plan_makes():
     planned = [line for one in runpy.run_path(str(DATA / "record.py"))["FIX_PLAN"] for line in one.lines()]
     rows, key = table("fixes.csv"), list(planned[0])
-    assert sorted(rows[key].itertuples(index=False, name=None)) == sorted(tuple(line.values()) for line in planned)
+    recorded, planned = set(rows[key].itertuples(index=False, name=None)), {tuple(line.values()) for line in planned}
+    assert not recorded - planned, "these are in no plan"
+    assert {line[0] for line in planned - recorded} == UNFINISHED, "groups that miss lines, and those named as unfinished"
     assert rows[["torch", "processor", "date", "commit"]].notna().all(axis=None)
 
 

@@ -6,7 +6,7 @@ from utils.checks import number, one_of, shown, whole
 from utils.data import DATA_SETS
 from utils.recipe import FIXES, RECOMMENDED, Recipe
 
-MENU = FIXES | {"the combination": RECOMMENDED}  # one fix at a time, or what the series recommends
+MENU = FIXES | {"recommended": RECOMMENDED}  # one fix at a time, or what the series recommends
 BOXES = {"batch": (2, 8192), "seed": (0, 2**32 - 1), "latent": (1, 1024), "hidden_g": (1, 8192), "hidden_d": (1, 8192)}
 LABELS = {"hidden_g": "Width of G", "hidden_d": "Width of D"}
 

@@ -7,8 +7,7 @@ until one breaks; that one runs once more on the same batch, while the tracer se
 weight that broke is followed back to the operation it came from, which the verdict puts in words.
 """
 
-from .box import replay
-from .guard import guard
+from .guard import guard, replay
 from .recorder import FlightRecorder
 from .tracer import Tracer
 from .verdict import Collapse, Verdict

@@ -7,10 +7,13 @@ import functools
 import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import torch
 
 from .errors import evidence, raise_through, tracebacks
 from .frame import Loop, users
-from .verdict import attach
+from .verdict import Verdict, attach
 from .watch import PENDING, SOME, Entry, Watch
 
 
@@ -167,3 +170,29 @@ class Step(Watch):
             if verdict is not None:
                 self.verdict = verdict
                 attach(error, verdict)
+
+
+def replay(path, step, *objects) -> Verdict:
+    """Run `step(batch)` on a saved collapse, with its state in `objects`, which are what the guard was given; the verdict.
+
+    ValueError if the file is none of save()'s, or was saved with other objects; ArithmeticError if the step does not break
+    here as it did there. The objects keep the state before the step.
+    """
+    saved = torch.load(Path(path), weights_only=True)
+    if not isinstance(saved, dict) or not {"state", "batch", "random"} <= saved.keys():
+        raise ValueError(f"{path} is not a collapse that save() wrote")
+    watch = guard.step(*objects, every=1)(step)
+    if len(watch.recorder.objects) != len(saved["state"]):
+        raise ValueError(f"{path} was saved with {len(saved['state'])} objects, not {len(watch.recorder.objects)}")
+    for thing, state in zip(watch.recorder.objects, saved["state"]):
+        thing.set_state(state) if isinstance(thing, torch.Generator) else thing.load_state_dict(state)
+    (version, numbers, drawn), numpy, cpu = saved["random"]
+    numpy = (numpy[0], numpy[1].numpy().astype("uint32"), *numpy[2:]) if numpy and "numpy" in sys.modules else None
+    watch.recorder.set_random_state([(version, tuple(numbers), drawn), numpy, cpu, None, []])
+    with contextlib.suppress(Exception):  # its own error, or a Collapse
+        watch(saved["batch"])
+    verdict = Verdict(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved["verdict"].items()})
+    here = watch.verdict
+    if here is None or (here.operation, str(here.result)) != (verdict.operation, str(verdict.result)):
+        raise ArithmeticError(f"run here, the step did not break at {verdict.operation} as it did there:\n{verdict}")
+    return verdict

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from .blame import Blame, unlike
+from .box import save
 from .frame import Loop
 from .history import History
 from .listen import Ear
@@ -83,8 +84,6 @@ class Watch:
 
     def save(self, path) -> None:
         """Write the last collapse to one file, for replay(): state before it, batch, random state and verdict."""
-        from .box import save
-
         save(self, path)
 
     def _begin(self, loop: Loop) -> None:
