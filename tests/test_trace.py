@@ -65,6 +65,15 @@ def test_thinning_keeps_both_ends_and_the_extremes_between():
     assert np.allclose(thin.loss_g[2000:2400], bucket.mean(1), rtol=2.5e-4, atol=1e-4)
 
 
+def test_a_trace_with_fewer_iterations_between_its_ends_than_two_a_bucket_is_thinned_too():
+    trace = made_up(4750)  # some buckets hold one iteration alone, and its extremes are itself
+    thin = trace.thin(keep=2000, buckets=400)
+    assert thin.iterations == 4750 and len(thin.loss_g) == 4400 and (thin.width == 1).sum() > 4000
+    low, high = thin.envelope("loss_g")
+    single = thin.width == 1
+    assert np.array_equal(low[single], high[single]) and (low <= high).all()
+
+
 def test_a_short_trace_is_not_thinned():
     trace = made_up(4000)
     assert trace.thin() is trace

@@ -159,8 +159,8 @@ class Trace:
         for name, full in self.values.items():
             mean = np.add.reduceat(full[inner].astype(np.float64), edges - keep) / counts
             values[name] = _short(np.concatenate([full[:keep], mean, full[-keep:]]))
-            low[name] = _short(np.minimum.reduceat(full[inner], edges - keep))
-            high[name] = _short(np.maximum.reduceat(full[inner], edges - keep))
+            low[name] = _short(np.minimum.reduceat(full[inner], edges - keep)[counts > 1])
+            high[name] = _short(np.maximum.reduceat(full[inner], edges - keep)[counts > 1])
         ones = np.ones(keep, dtype=np.int64)
         return Trace(
             self.recipe, self.seed, values, np.concatenate([ones, counts, ones]), low, high,
