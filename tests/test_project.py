@@ -153,7 +153,7 @@ def test_the_recorded_runs_are_whole_and_named(folder, recipe, seeds, lowest, hi
 
 # Groups of the plan that are still being recorded: some of their lines, or none. This list may only become shorter.
 UNFINISHED = {
-    "recommended", "controls", "others", "reduced", "twice", "longer", "longest", "digits", "width",
+    "controls", "others", "reduced", "twice", "longer", "longest", "digits", "width",
     "raised", "larger", "tried", "naive",
 }  # fmt: skip
 
@@ -183,6 +183,12 @@ def test_what_is_said_to_cure_survived_in_every_recorded_run(group, lr, runs):
     rows = chosen(group, lr=lr)
     assert len(rows) == runs and (rows["iterations"] == rows["cap"]).all() and rows["cap"].min() >= 20_000
     assert rows["nan_at"].isna().all() and rows["alive"].all()
+
+
+def test_the_recommended_recipe_is_good_at_its_rate():
+    rows = chosen("recommended")
+    assert len(rows) == 10 and (rows["outcome"] == "good").all()
+    assert rows["plausible"].min() >= 0.92 and rows["floors"].max() <= 1.5  # README says so
 
 
 def test_the_combination_is_good_at_its_rate():
