@@ -210,7 +210,7 @@ FAMILIES = {
     "another loss": "logits loss; hinge; LSGAN; relativistic; WGAN, unclipped; WGAN clipped; WGAN-GP; BCELoss; log(. + 1e-8); clamped score; logits cut; logits bent; float64",
     "repairs of the step": "gradients through nan_to_num; steps skipped; restarts; gradient clipping; gradient values cut",
     "the optimiser": "eps = 1e-3; eps = 1e-4; AMSGrad; AdamW; RMSprop; SGD; SGD with momentum; beta1 = 0; beta2 = 0.9; warm-up; slower D; faster D; 5 D : 1 G; 1 D : 5 G; alternating updates; averaged G",
-    "penalties, noise, labels": "R1; R2; R1 and R2; spectral norm; instance noise; label smoothing; label flips; dropout in D",
+    "penalties, noise, labels": "R1; R1, gamma 120 mV²; R2; R1 and R2; spectral norm; instance noise; label smoothing; label flips; dropout in D",
     "networks, latent, units, batch": "normalised units; bounded output; bounded latent; wider latent; G's own noise; BatchNorm in G; BatchNorm in D; small weights; narrower D; batch of 16; batch of 256; batch of 512",
 }
 MARKS = {"NaN": ("x", "black"), "dead": ("s", "#777777"), "alive": (">", "none"), "hurt": ("D", "none")}
