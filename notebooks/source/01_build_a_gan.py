@@ -6,7 +6,7 @@
 # - read the two pairs of curves that a GAN shows while it trains: scores and losses;
 # - draw everything a generator can draw in one picture, its atlas.
 #
-# **Time:** 1 minute to run, 30 to read. **Prerequisites:** notebook 00; you have trained some neural network before.
+# **Time:** 1 minute to run, 29 to read. **Prerequisites:** notebook 00; you have trained some neural network before.
 
 # %% tags=["setup"]
 import math

@@ -6,7 +6,7 @@
 # - read the distance to the cliff, and the chance of the next batch, off a live picture;
 # - go back to the batch that ended a run, and try another rate or another loss from there.
 #
-# **Time:** the cells run in under a minute; play for 20 minutes. **Prerequisites:** notebook 02.
+# **Time:** 1 minute to run, 21 to read. **Prerequisites:** notebook 02.
 
 # %% tags=["setup"]
 import numpy as np

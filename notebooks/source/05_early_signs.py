@@ -6,7 +6,7 @@
 # - compute the chance that the next iteration ends a run, and test such a forecast;
 # - judge a warning by its lead times and false alarms, and say why a smaller rate only delays.
 #
-# **Time:** 1 to 2 minutes to run, 35 to read. **Prerequisites:** notebook 04.
+# **Time:** 1 minute to run, 29 to read. **Prerequisites:** notebook 04.
 
 # %% tags=["setup"]
 import math

@@ -6,7 +6,7 @@
 # - explain with two parameters and a pencil why an unpenalised GAN circles, and how large a penalty has to be to stop it;
 # - read a matrix of measured fixes, and say what it shows about a combination of them and what it does not.
 #
-# **Time:** 1 to 3 minutes to run, 45 to read. **Prerequisites:** notebooks 02, 04 and 06.
+# **Time:** 2 minutes to run, 56 to read. **Prerequisites:** notebooks 02, 04 and 06.
 
 # %% tags=["setup"]
 import time

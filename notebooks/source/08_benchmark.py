@@ -6,7 +6,7 @@
 # - read a published benchmark table, and name the protocol behind each number before you compare;
 # - report your own numbers with trials, standard errors, cost and every deviation, and say what they do not show.
 #
-# **Time:** 1 to 2 minutes to run, 30 to read. **Prerequisites:** notebook 07.
+# **Time:** 1 minute to run, 36 to read. **Prerequisites:** notebook 07.
 
 # %% tags=["setup"]
 import time
