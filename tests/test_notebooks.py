@@ -115,7 +115,8 @@ def test_no_table_is_cut_or_holds_a_nan_percent(path):
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_every_exercise_has_a_solution(source):
-    solved = build.solutions(source).cells
+    # What an exercise needs, its setup, may stand between it and its solution.
+    solved = [cell for cell in build.solutions(source).cells if "setup" not in build.tags(cell)]
     exercises = [number for number, cell in enumerate(solved) if "**Exercise " in cell.source]
     assert exercises
     assert all("solution" in build.tags(solved[number + 1]) for number in exercises)
@@ -127,8 +128,9 @@ def test_reads_as_a_lesson(source):
     text = "\n".join(cell.source for cell in cells(source, "markdown"))
     for part in ("you will be able to", "**Time:**", "**Prerequisites:**", "## Summary", "## Exercises", "## References"):
         assert part in text, f"{source.stem} has no {part}"
-    longest = max(len(cell.source.splitlines()) for cell in cells(source))
-    assert longest <= 20, f"{source.stem} has a code cell of {longest} lines"
+    for cell in cells(source):
+        most = 40 if "hide-input" in build.tags(cell) else 20  # what stands behind a click may be as long as a function
+        assert len(cell.source.splitlines()) <= most, f"{source.stem} has a code cell of more than {most} lines"
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
@@ -156,7 +158,6 @@ BARS = {"words": 1800, "longest paragraph": 90, "lines of code seen": 120, "medi
 UNTIL_REWRITTEN = {
     "07": {"words": 3450, "longest paragraph": 159},
     "08": {"words": 2508, "longest paragraph": 160},
-    "10": {"lines of code seen": 141, "median cell seen": 11},
 }
 
 
@@ -212,8 +213,9 @@ def explorer():
 def test_the_explorer_prints_no_nan(explorer):
     for group in explorer["fixes"].group.unique():
         explorer["group_menu"].value = group
-        assert "nan" not in explorer["answered"].value.lower(), group
-        assert "nan" not in explorer["answer"](group).drop(columns="outcomes").to_string().lower()
+        table = explorer["answer"](group).drop(columns="outcomes").to_string()
+        for text in (explorer["answered"].value, table):
+            assert "nan" not in text.lower().replace("nan_to_num", ""), group  # but for the name of a remedy
 
 
 def test_the_explorer_keeps_what_differs_apart(explorer):

@@ -431,7 +431,7 @@ def test_numbers_of_numpy_become_plain_in_a_table_and_in_a_trace(tmp_path, measu
     one = Experiment("g", "f", Recipe(lr=np.float64(0.3), loss="logits", latent=np.int64(2)), np.int64(2), np.int32(9))
     make(tmp_path / "t.csv", [one])
     text = (tmp_path / "t.csv").read_text()
-    assert "np." not in text and "g,f,pulses,0.3,9,lr=0.3; loss='logits'; latent=2,1,9," in text
+    assert "np." not in text and "g,f,pulses,0.3,9,lr=0.3; loss='logits'; latent=2,none,1,9," in text
     (trace,) = sweep(SMALL, np.arange(1), np.int64(3), jobs=np.int64(1))
     trace.save(tmp_path / "t.npz")
     assert type(trace.seed) is int and Trace.load(tmp_path / "t.npz").seed == 0
