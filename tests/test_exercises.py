@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from nbclient import NotebookClient
+from test_view import GUESSES
 
 from utils import exercises
 from utils.exercises import KEPT, Exercise, Mistake, ____, check, class_guesses, guess, is_open, numbers_in, outcome, report
@@ -99,14 +100,8 @@ def test_a_guess_typed_when_the_outcome_is_known_says_so(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     "text, numbers, left",
-    [  # the first eight are the lab's, in tests/test_view.py
-        ("1e4", [10_000], []),
-        ("33, 500, 12,600", [33, 500, 12_600], []),
-        ("12,600", [12_600], []),
-        ("", [], []),
-        ("100,200,300", [100, 200, 300], []),
-        ("33\n500;12k 7", [33, 500, 12_000, 7], []),
-        ("1\u202f000 12\u2019600", [1000, 12_600], []),
+    [
+        *GUESSES,
         ("never 14 1e9", [14], ["never", "1e9"]),
         ("-3 0.25 1e-3", [-3, 0.25, 0.001], []),
         ("nan inf 1__0 ____", [], ["nan", "inf", "1__0", "____"]),

@@ -6,15 +6,13 @@ import json
 import random
 import re
 import runpy
-import threading
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from scipy import stats
+from served import served
 from test_browser import ARTEFACTS, browser  # noqa: F401
 from test_engine import FIRST_LIVES
 
@@ -66,22 +64,8 @@ def server(tmp_path_factory):
     (root / "some" / "path" / "lab.html").write_text((FOLDER / "index.html").read_text())
     frame = '<!doctype html><iframe sandbox="allow-scripts" src="some/path/lab.html" width="1300" height="900"></iframe>'
     (root / "frame.html").write_text(frame)
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            if self.path == "/favicon.ico":  # the browser's own wish
-                self.send_response(204)
-                return self.end_headers()
-            return super().do_GET()
-
-    served = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(root)))
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{served.server_port}"
-    served.shutdown()
-    served.server_close()
+    with served(root) as there:
+        yield there
 
 
 def button(page, name: str):

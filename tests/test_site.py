@@ -7,16 +7,14 @@ import os
 import re
 import subprocess
 import sys
-import threading
 import time
-from functools import partial
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import nbformat
 import pytest
+from served import served
 from test_browser import ARTEFACTS, browser  # noqa: F401
 from test_notebooks import NOTEBOOKS
 
@@ -80,22 +78,8 @@ def pages(site) -> dict[str, Read]:
 @pytest.fixture(scope="module")
 def address(site) -> str:
     """Where a server on this machine shows the site, below a path."""
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            if self.path == "/favicon.ico":  # the browser's own wish
-                self.send_response(204)
-                return self.end_headers()
-            return super().do_GET()
-
-    served = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(site.parent.parent)))
-    threading.Thread(target=served.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{served.server_port}/some/path"
-    served.shutdown()
-    served.server_close()
+    with served(site.parent.parent) as there:
+        yield f"{there}/some/path"
 
 
 @pytest.fixture
