@@ -39,34 +39,18 @@ FIXES = {
 STRENGTHS = {"R1": "gamma 1 mV²", "R2": "gamma 1 mV²", "R1 and R2": "gamma 1 mV²", "WGAN-GP": "gamma 10, slope 1 / mV"}
 # What people try as well, on the naive recipe: changes of it, and a remedy, one of utils.remedies, that no reader sets himself.
 TRIED = {
-    "gradients through nan_to_num": {"remedy": "gradients through nan_to_num"},
-    "steps skipped": {"remedy": "steps skipped"},
-    "restarts": {"remedy": "restarts"},
-    "float64": {"remedy": "float64"},
-    "logits cut": {"remedy": "logits cut"},
-    "logits bent": {"remedy": "logits bent"},
-    "gradient values cut": {"remedy": "gradient values cut"},
+    remedy: {"remedy": remedy}
+    for remedy in (
+        "gradients through nan_to_num", "steps skipped", "restarts", "float64", "logits cut", "logits bent",
+        "gradient values cut", "eps = 1e-3", "eps = 1e-4", "AMSGrad", "AdamW", "RMSprop", "SGD", "SGD with momentum",
+        "5 D : 1 G", "1 D : 5 G", "BatchNorm in G", "BatchNorm in D", "dropout in D", "small weights",
+    )
+} | {
     "R1, gamma 120 mV²": {"penalty": "r1", "gamma": 120.0},  # as strong as the recommended one, in its units
     "WGAN clipped": {"loss": "wgan", "remedy": "D's weights cut"},
-    "eps = 1e-3": {"remedy": "eps = 1e-3"},
-    "eps = 1e-4": {"remedy": "eps = 1e-4"},
-    "AMSGrad": {"remedy": "AMSGrad"},
-    "AdamW": {"remedy": "AdamW"},
-    "RMSprop": {"remedy": "RMSprop"},
-    "SGD": {"remedy": "SGD"},
-    "SGD with momentum": {"remedy": "SGD with momentum"},
-    "beta2 = 0.9": {"beta2": 0.9},
-    "5 D : 1 G": {"remedy": "5 D : 1 G"},
-    "1 D : 5 G": {"remedy": "1 D : 5 G"},
-    "BatchNorm in G": {"remedy": "BatchNorm in G"},
-    "BatchNorm in D": {"remedy": "BatchNorm in D"},
-    "dropout in D": {"remedy": "dropout in D"},
-    "small weights": {"remedy": "small weights"},
-    "narrower D": {"hidden_d": 64},
-    "batch of 16": {"batch": 16},
-    "batch of 256": {"batch": 256},
-    "batch of 512": {"batch": 512},
-}
+    "beta2 = 0.9": {"beta2": 0.9}, "narrower D": {"hidden_d": 64},
+    "batch of 16": {"batch": 16}, "batch of 256": {"batch": 256}, "batch of 512": {"batch": 512},
+}  # fmt: skip
 # Networks and latent that suit pulses, and the plain game in raw units: what the parts of a recipe are added to.
 NETWORKS = {"loss": "logits", "latent": 4, "layers": 3, "hidden_g": 64, "hidden_d": 128, "grain": True}
 R1 = {"penalty": "r1", "gamma": 0.3 * 20**2}  # in millivolts: 0.3 in full scales
