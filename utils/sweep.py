@@ -73,10 +73,12 @@ def record(
     looks, remedy = _looks(atlas_at or {}, seeds), one_of("remedy", remedy, REMEDIES)
     watch = {name: function(f"watch[{name!r}]", value) for name, value in (watch or {}).items()}
     folder = _folder(folder)
-    paths = {seed: folder / f"seed{seed:03d}.npz" for seed in seeds}
-    files = [_File(path, recipe, iterations, seed, looks.get(seed, ()), watch, remedy) for seed, path in paths.items()]
-    finish([Run(recipe, one.seed, one.make, (), one.path) for one in files if not one.is_made()], jobs, progress)
-    return list(paths.values())
+    runs = []
+    for seed in seeds:
+        path = folder / f"seed{seed:03d}.npz"
+        runs.append(Run(recipe, seed, _record, (path, recipe, iterations, seed, looks.get(seed, ()), watch, remedy), path))
+    finish([run for run in runs if not _is_recorded(*run.arguments)], jobs, progress)
+    return [run.claim for run in runs]
 
 
 def recorded(folder: Path | str) -> list[Trace]:
@@ -168,47 +170,34 @@ def _trained(recipe: Recipe, iterations: int, seed: int, remedy: str = "none", *
     return trace
 
 
-@dataclass(frozen=True)
-class _File:
-    """A run and the file that holds it: what `record` was asked for, for one seed."""
+def _record(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at, watch: dict, remedy: str) -> None:
+    if _is_recorded(path, recipe, iterations, seed, atlas_at, watch, remedy):
+        return  # another process made it in the meantime
+    checkpoint = path.with_suffix(".unfinished")
+    trace = _trained(recipe, iterations, seed, remedy, checkpoint=checkpoint, atlas_at=atlas_at, watch=watch)
+    trace.provenance |= {"cap": str(iterations), "remedy": remedy}
+    trace.thin().save(path)
+    checkpoint.unlink(missing_ok=True)
 
-    path: Path
-    recipe: Recipe
-    iterations: int
-    seed: int
-    looks: Iterable[int]  # the iterations whose atlas is kept
-    watch: dict[str, Callable[[GAN], float]]
-    remedy: str
 
-    def make(self) -> None:
-        if self.is_made():
-            return  # another process made it in the meantime
-        checkpoint = self.path.with_suffix(".unfinished")
-        options = {"checkpoint": checkpoint, "atlas_at": self.looks, "watch": self.watch}
-        trace = _trained(self.recipe, self.iterations, self.seed, self.remedy, **options)
-        trace.provenance |= {"cap": str(self.iterations), "remedy": self.remedy}
-        trace.thin().save(self.path)
-        checkpoint.unlink(missing_ok=True)
-
-    def is_made(self) -> bool:
-        """Is the file there? ValueError unless it holds that run, and all of it."""
-        if not self.path.exists():
-            return False
-        trace = Trace.load(self.path)
-        seen = {int(at) for at in trace.atlas.get("iteration", ())}
-        for what, found, wanted in (
-            ("recipe", trace.recipe, self.recipe),
-            ("seed", trace.seed, self.seed),
-            ("cap", trace.provenance.get("cap"), str(self.iterations)),
-            ("remedy", trace.provenance.get("remedy", "none"), self.remedy),
-            ("iterations", trace.iterations, self.iterations if finite_losses(trace)[-1] else trace.iterations),
-            ("watched", sorted(set(trace.watched) - {"iteration"}), sorted(self.watch)),
-            ("atlas", sorted(seen | {at for at in self.looks if at <= trace.iterations}), sorted(seen)),
-        ):
-            if found != wanted:
-                message = f"{self.path} holds another run than asked for ({what}: {shown(found)}, not {shown(wanted)})"
-                raise ValueError(message)
-        return True
+def _is_recorded(path: Path, recipe: Recipe, iterations: int, seed: int, atlas_at, watch: dict, remedy: str) -> bool:
+    """Is there a file at `path`? ValueError unless it holds that run, and all of it."""
+    if not path.exists():
+        return False
+    trace = Trace.load(path)
+    looks = {int(at) for at in trace.atlas.get("iteration", ())}
+    for what, found, wanted in (
+        ("recipe", trace.recipe, recipe),
+        ("seed", trace.seed, seed),
+        ("cap", trace.provenance.get("cap"), str(iterations)),
+        ("remedy", trace.provenance.get("remedy", "none"), remedy),
+        ("iterations", trace.iterations, iterations if finite_losses(trace)[-1] else trace.iterations),
+        ("watched", sorted(set(trace.watched) - {"iteration"}), sorted(watch)),
+        ("atlas", sorted(looks | {at for at in atlas_at if at <= trace.iterations}), sorted(looks)),
+    ):
+        if found != wanted:
+            raise ValueError(f"{path} holds another run than asked for ({what}: {shown(found)}, not {shown(wanted)})")
+    return True
 
 
 def _several(name: str, values, wanted: str, or_none: bool = False) -> list:
