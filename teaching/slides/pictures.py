@@ -68,7 +68,7 @@ def last_losses() -> Picture:
         (trace.loss_d, "discriminator", DISCRIMINATOR_COLOUR, "s--", ends[1]),
     ):
         axes.plot(trace.iteration, np.where(np.isfinite(loss), loss, np.nan), style, color=colour, label=f"{name}: to {end}")
-    axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=f"NaN, iteration {trace.nan_at}")
+    axes.axvline(trace.nan_at, color=NAN_COLOUR, linestyle=":", label=f"first loss not finite: {trace.nan_at}")
     axes.set(xlabel="iteration", ylabel="loss (nats)", ylim=(0, None))
     axes.legend(fontsize=9)
     return picture
@@ -165,6 +165,7 @@ def verdicts() -> list[list[str]]:
     return rows
 
 
+AWAITED = (first_run, cliff)  # answers: they wait for a key
 PICTURES = (pulses, first_run, three_rates, lives, last_losses, cliff, two_deaths, atlas, gauge, lottery)
 TABLES = (cliffs, verdicts)
 
@@ -175,11 +176,12 @@ def draw(folder: Path) -> None:
     for picture in PICTURES:
         drawn = picture()
         wide, high = drawn.get_size_inches()
-        if wide < 10:  # a picture made for a page: larger letters; one of three panels stays as it is
-            wide, high = WIDE, min(WIDE * high / wide, 3.8)
-            drawn.set_size_inches(wide, high)
+        # A picture made for a page becomes narrower, so its letters larger; three panels side by side need their width.
+        wide, high = (10, 4.6) if picture is three_rates else (WIDE, min(WIDE * high / wide, 3.8))
+        drawn.set_size_inches(wide, high)
         drawn.savefig(folder / f"{picture.__name__}.png", dpi=WIDE * DPI / wide)
-        (folder / f"{picture.__name__}.txt").write_text(f".. image:: drawn/{picture.__name__}.png\n   :alt: {drawn.alt}\n")
+        options = f"   :alt: {drawn.alt}\n" + "   :class: fragment\n" * (picture in AWAITED)
+        (folder / f"{picture.__name__}.txt").write_text(f".. image:: drawn/{picture.__name__}.png\n{options}")
     for table in TABLES:
         lines = [f"   * - {cells[0] or ' '}\n" + "".join(f"     - {cell}\n" for cell in cells[1:]) for cells in table()]
         (folder / f"{table.__name__}.txt").write_text(f".. list-table::\n   :header-rows: 1\n\n{''.join(lines)}")
