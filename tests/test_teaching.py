@@ -1,5 +1,6 @@
 """What a class gets: exercises whose stubs are open, whose solutions pass and whose mistakes are named; the teacher's kit."""
 
+import ast
 import functools
 import re
 import subprocess
@@ -201,6 +202,18 @@ def test_what_the_guide_names_is_there():
         assert any(title.startswith(named.rstrip("?")) for title in titles), named
     for link in re.findall(r"\]\(([\w.]+)\)", text):
         assert (ROOT / "teaching" / link).is_file()
+    (cell,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    bound = (ROOT / "notebooks/source/03_learning_rate_lab.py").read_text()
+    used = {node.id for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name)} - {"report"}
+    assert used and all(re.search(rf"^{name} = |import {name}$", bound, flags=re.M) for name in used), used
+
+
+def test_slides_and_guess_sheet_count_alike():
+    sheet = (ROOT / "teaching/guess_sheet.html").read_text()
+    lines = re.findall(r"<tr><td>(\w+)</td>", sheet)
+    named = [re.search(r"Guess sheet, lines? ([^.,]+)", notes) for _, _, notes in minutes.deck()]
+    named = [line for found in named if found for line in re.split(" and | to ", found[1])]
+    assert named == ["1", "2a", "2b", "3", "4a", "4f", "5"] and set(named) < set(lines) and len(set(lines)) == len(lines)
 
 
 def test_the_numbers_of_the_handout_are_computed():
@@ -274,6 +287,7 @@ def test_no_slide_overflows_and_nothing_is_loaded_from_outside(deck, browser):  
         assert page.evaluate(f"{broken}.length") == 0, f"slide {number + 1}: a picture is missing, or its text"
         noted.append(page.evaluate("Reveal.getSlideNotes()"))
     assert [int(re.match(r"(\d+) min\. ", note)[1]) for note in noted] == [each for _, each, _ in minutes.deck()]
+    assert page.locator("img.fragment").count() == 2  # what would give a guess away waits for a key
     page.evaluate("document.querySelector('.reveal .slides section.present h2').style.fontSize = '400px'")
     assert page.evaluate(OUTSIDE), "the look for overflow is blind"
     page.close()

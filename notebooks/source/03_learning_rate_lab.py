@@ -263,6 +263,9 @@ chance = 1 - (1 - math.erfc(abs(z) / math.sqrt(2))) ** 64
 check("3.3", chance)
 
 # %% [markdown]
+# **To hand in:** in a new cell, `from utils.exercises import report`, then `report("report.html", "your name", lab=lab)`. It writes your guesses, the checks and the lab's runs into
+# one file, beside this notebook.
+#
 # ## References
 #
 # - I. Goodfellow and others, *Generative Adversarial Networks*, 2014, [arXiv 1406.2661](https://arxiv.org/abs/1406.2661).

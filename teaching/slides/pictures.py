@@ -49,7 +49,12 @@ def first_run() -> Picture:
 
 
 def three_rates() -> Picture:
-    return plots.triptych([runs(rate)[0] for rate in RATES], published())
+    picture = plots.triptych([runs(rate)[0] for rate in RATES], published())
+    for axes, rate in zip(picture.axes, RATES):  # short words, in large letters
+        axes.set_title(f"{rate}: {runs(rate)[0].nan_at:,}\npublished: {published()[rate]:,.0f}")
+        axes.locator_params(axis="x", nbins=3)
+    picture.set_size_inches(WIDE, HIGH)
+    return picture
 
 
 def lives() -> Picture:
@@ -176,10 +181,8 @@ def draw(folder: Path) -> None:
     for picture in PICTURES:
         drawn = picture()
         wide, high = drawn.get_size_inches()
-        # A picture made for a page becomes narrower, so its letters larger; three panels side by side need their width.
-        wide, high = (10, 4.6) if picture is three_rates else (WIDE, min(WIDE * high / wide, 3.8))
-        drawn.set_size_inches(wide, high)
-        drawn.savefig(folder / f"{picture.__name__}.png", dpi=WIDE * DPI / wide)
+        drawn.set_size_inches(WIDE, min(WIDE * high / wide, 3.8))  # narrower than on a page: larger letters
+        drawn.savefig(folder / f"{picture.__name__}.png", dpi=DPI)
         options = f"   :alt: {drawn.alt}\n" + "   :class: fragment\n" * (picture in AWAITED)
         (folder / f"{picture.__name__}.txt").write_text(f".. image:: drawn/{picture.__name__}.png\n{options}")
     for table in TABLES:
