@@ -202,6 +202,8 @@ def test_what_the_guide_names_is_there():
         assert any(title.startswith(named.rstrip("?")) for title in titles), named
     for link in re.findall(r"\]\(([\w.]+)\)", text):
         assert (ROOT / "teaching" / link).is_file()
+    for number, title in re.findall(r"notebook (\d\d), \*([^*]+)\*", text):
+        assert any(f"# ## {title}\n" in path.read_text() for path in build.sources() if path.name.startswith(number)), title
     (cell,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
     bound = (ROOT / "notebooks/source/03_learning_rate_lab.py").read_text()
     used = {node.id for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name)} - {"report"}
