@@ -36,7 +36,7 @@ SAME = ("matlab", "logits", "bce", "epsilon", "clamp")  # one function on paper
 # - **epsilon**: log(score + 1e-8), the remedy of many forums;
 # - **clamp**: the score is kept at least 1e-7 away from 0 and from 1.
 #
-# Four play another game: **lsgan**, **hinge**, **wgan**, **relativistic**. We run one fatal iteration under each: same weights, batch and latents.
+# Four play another game, without the log of a score: **lsgan**, **hinge**, **wgan**, **relativistic**. We run one fatal iteration under each: same weights, batch and latents.
 #
 # **Predict:** under how many of the nine do the weights survive?
 #
@@ -57,11 +57,11 @@ outcome("06.survive", int(replayed.finite.sum()))
 # %% tags=["hide-input"]
 replayed["finite"] = replayed.finite.map({1.0: "yes", 0.0: "no"})
 words = {"loss_d": "D's loss", "loss_g": "G's loss", "push": "push on the loudest fake", "finite": "weights finite afterwards"}
-replayed.rename(columns=words).round(3).rename_axis(columns="loss")
+replayed.rename(columns=words).rename_axis(columns="loss").style.format(precision=3, na_rep="NaN")
 
 # %% [markdown]
 # Now read the *push*: the slope of D's loss at the logit of the loudest fake, times the batch. 1 means "push it down with full strength". With `bce`, `epsilon` and
-# `clamp` it is 0: D's loss counts the sample, and nobody tells D. With the others D gets its correction.
+# `clamp` it is 0: the sample is in D's loss, and D learns nothing from it. With the others it does.
 #
 # ## Saved for one iteration. Saved for the game?
 #
@@ -81,15 +81,16 @@ for name, loss in LOSSES.items():
     state = "NaN" if trace.nan_at else "alive" if alive(gan) else "dead"
     later[name] = [trace.loss_d[-1], trace.loss_g[-1], trace.score_g[-1] if name in SAME else np.nan, pulled, state]
 columns = ["last loss of D", "last loss of G", "last G score", "share of samples with a pull", "state"]
-pd.DataFrame.from_dict(later, orient="index", columns=columns).rename_axis(columns="loss").round(3)
+later = pd.DataFrame.from_dict(later, orient="index", columns=columns).rename_axis(columns="loss")
+later.style.format(precision=3, na_rep="")
 
 # %% [markdown]
-# A row that says *dead* has ordinary, finite losses. They are losses whose push was 0. A G score near 1 says that D calls every fake real; near 0, that it calls every
+# The dead rows are those whose push was 0 above, and all their losses are finite. A G score near 1 says that D calls every fake real; near 0, that it calls every
 # fake fake. So there are two places where such a loss falls silent.
 #
 # ## The slope, drawn
 #
-# What a loss *teaches* is its slope. The broad grey line is the slope on paper, the black one what torch computes in 32 bits.
+# What a loss *teaches* is its slope. The broad grey line is the slope on paper, the thin one what torch computes in 32 bits.
 
 # %% tags=["setup", "hide-input"]
 def gradients(name, x):
@@ -106,14 +107,19 @@ alt = "Slope of five losses against the logit: only logits follows the curve on 
 picture = plots.Picture(alt=alt, height=7)
 grid = picture.subplots(len(SAME), 2, sharex=True, sharey="col")
 for name, row in zip(SAME, grid, strict=True):
-    for axes, slope, ideal in zip(row, gradients(name, x), (paper, paper - 1), strict=True):
+    sides = zip(row, gradients(name, x), (paper, paper - 1), (plots.DISCRIMINATOR_COLOUR, plots.GENERATOR_COLOUR), strict=True)
+    for axes, slope, ideal, colour in sides:
         axes.plot(x, ideal, color="0.8", linewidth=6)
-        axes.plot(x, slope, color="black", linewidth=1.4)
+        axes.plot(x, slope, color=colour, linewidth=1.8)
         axes.axvline(CLIFF, color="black", linestyle="--", linewidth=1)
         if slope.isnan().any():
             axes.axvspan(x[slope.isnan()][0], 40, facecolor="none", edgecolor="0.4", hatch="//")
             axes.text(29, 0.4, "NaN", ha="center", fontsize=11, backgroundcolor="white")
-    row[0].set_ylabel(name)
+    if name in SAME[2:]:
+        row[0].text(28, 0.3, "D is told\nnothing", ha="center", fontsize=9)
+        row[1].text(-36, -0.7, "G is told\nnothing", ha="center", fontsize=9)
+    row[0].set_ylabel(name, fontsize=11)
+grid[1, 0].text(18, 0.1, f"cliff, {CLIFF:.2f}", fontsize=9)
 grid[0, 0].set_title("slope of D's loss at a generated logit")
 grid[0, 1].set_title("slope of G's loss at a generated logit")
 picture.supxlabel("logit of a generated sample")
@@ -133,15 +139,15 @@ picture
 #
 # Four runs at 1e-3 from the first iteration on.
 #
-# **Predict:** what does G's loss do in a run that is finite and dead?
+# **Predict:** G learns nothing in the dead ones. In how many of them does G's loss still move, in the last 100 iterations?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# It may sit on its ceiling, be 0, or still move because D moves. It stays finite.
+# In the saved run in one of three: D still moves there, and G's loss with it.
 # </details>
 
 # %%
-guess("06.dead", "G's loss in a dead run", choices=["grows without end", "turns NaN later", "stays finite"])
+guess("06.dead", "dead runs in which G's loss still moves", unit="of 4 runs")
 
 # %%
 def pulled(gan):
@@ -154,30 +160,32 @@ for loss, seed in (("logits", 0), ("bce", 0), ("bce", 1), ("epsilon", 0)):
     gans[name] = GAN(Recipe(lr=1e-3, loss=loss), seed=seed)
     traces[name] = train(gans[name], 300, watch={"pulled": pulled}, watch_every=10)
 ended = {name: "alive" if alive(gan) else "dead" for name, gan in gans.items()}
-finite = all(trace.nan_at is None for name, trace in traces.items() if ended[name] == "dead")
-outcome("06.dead", "stays finite" if finite else "turns NaN later")
+moves = {name: bool(np.ptp(trace.loss_g[-100:]) > 0.01) for name, trace in traces.items()}
+outcome("06.dead", sum(moves[name] for name in moves if ended[name] == "dead"))
 
 # %% tags=["hide-input"]
 alt = f"Losses above, share of G's samples with a pull below. {'; '.join(f'{name}: {end}' for name, end in ended.items())}."
-picture = plots.Picture(alt=alt, width=11, height=4.6)
+picture = plots.Picture(alt=alt, height=4.6)
 grid = picture.subplots(2, len(traces), sharex=True, sharey="row")
 for (name, trace), (top, bottom) in zip(traces.items(), grid.T, strict=True):
     top.plot(trace.iteration, trace.loss_g, color=plots.GENERATOR_COLOUR, linewidth=0.8, label="generator")
     top.plot(trace.iteration, trace.loss_d, "--", color=plots.DISCRIMINATOR_COLOUR, linewidth=0.8, label="discriminator")
-    top.set(title=f"{name}: {ended[name]}", yscale="symlog", ylim=(0, 300))
+    top.set_title(f"{name}: {ended[name]}", fontsize=10)
+    top.set(yscale="symlog", ylim=(0, 300))
     top.set_yticks([0, 1, 10, 18.42, 100], ["0", "1", "10", "18.42", "100"])
     top.grid(axis="y", linestyle=":", color="0.6")
     bottom.plot(trace.watched["iteration"], trace.watched["pulled"], "o-", markersize=3, color=plots.GENERATOR_COLOUR)
-    bottom.set(xlabel="iteration", ylim=(-0.05, 1.05))
+    bottom.set(ylim=(-0.05, 1.05))
 grid[0, 0].set_ylabel("loss")
+picture.supxlabel("iteration")
 grid[1, 0].set_ylabel("share of G's samples\nwith a pull")
 grid[0, 0].legend(fontsize=8)
 picture
 
 # %% [markdown]
-# The upper row is all that a training plot shows; the ticks 18.42 and 100 are the ceilings of `epsilon` and `bce`. The
+# The upper row is all that a training plot shows. Dotted at 18.42 and 100 are the ceilings of `epsilon` and `bce`. The
 # lower row says what happened: where it falls to 0 and stays there, G learns nothing any more. So count pulls, not NaNs: `alive(gan)`.
-# (It looks at G only. Of `hinge`, `wgan` and `lsgan`, whose pull never fades, it says little.)
+# (It looks at G only. The pull of `hinge`, `wgan` and `lsgan` never fades, so it says little of them.)
 
 # %% [markdown]
 # ## What people try
@@ -193,7 +201,7 @@ picture
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# See its row in the chart below. The step is skipped, and the weights are as they were: one step from the cliff.
+# It masks. The step is skipped, the weights stay one step from the cliff, and the next batch goes over it, too.
 # </details>
 
 # %%
@@ -214,10 +222,12 @@ FAMILIES = {
     "networks, latent, units, batch": "normalised units; bounded output; bounded latent; wider latent; G's own noise; BatchNorm in G; BatchNorm in D; small weights; narrower D; batch of 16; batch of 256; batch of 512",
 }
 MARKS = {"NaN": ("x", "black"), "dead": ("s", "#777777"), "alive": (">", "none"), "hurt": ("D", "none")}
-COLOURS = {"cures": "#009E73", "unproven": "#56B4E9", "delays": "#CC79A7", "masks": "#777777", "dead": "#777777", "hastens": "black", "no help": "black"}
-recorded_fixes = list(dict.fromkeys(runs.fix))
-placed = {family: [fix for fix in text.split("; ") if fix in recorded_fixes] for family, text in FAMILIES.items()}
-placed["others"] = [fix for fix in recorded_fixes if not any(fix in fixes for fixes in placed.values())]
+# By verdict, the best first.
+COLOURS = {"cures": "#006D4F", "unproven": "#7A5C00", "delays": "#9A2E6F", "masks": "#666666", "dead": "#666666", "no help": "black", "hastens": "black"}
+shown = judged.xs(1e-3, level="lr")
+shown = shown.assign(order=shown.verdict.map(list(COLOURS).index)).sort_values(["order", "ratio"], ascending=[True, False])
+placed = {family: [fix for fix in shown.index if fix in text.split("; ")] for family, text in FAMILIES.items()}
+placed["others"] = [fix for fix in shown.index if not any(fix in fixes for fixes in placed.values())]
 ROWS = [row for family, fixes in placed.items() if fixes for row in (family, *fixes)]
 
 
@@ -233,53 +243,57 @@ def strip(axes, rate):
         marker, face = MARKS[state(row)]
         at = row.cap if pd.isna(row.nan_at) else row.nan_at
         axes.plot(at, ROWS.index(row.fix) + 0.5 * ((row.seed * 0.618) % 1 - 0.5), marker, mec="black", mfc=face, markersize=4)
-    for fix, rated in judged.xs(rate, level="lr").iterrows():
-        ratio = f" {rated.ratio:.2g} ({rated.low:.2f} to {rated.high:.3g})" if rated.ended else ""
-        axes.text(1.02, ROWS.index(fix), rated.verdict + ratio, color=COLOURS[rated.verdict], fontsize=8, va="center", transform=axes.get_yaxis_transform())
-    axes.set(xscale="log", xlabel="iteration", title=f"learning rate {rate:.0e}".replace("e-0", "e-"), ylim=(len(ROWS) - 0.4, -0.6))
+    for fix, rated in shown.iterrows():
+        ratio = f" {rated.ratio:.2g} ({rated.low:.3g} to {rated.high:.3g})" if rated.ended else ""
+        axes.text(1.02, ROWS.index(fix), rated.verdict + ratio, color=COLOURS[rated.verdict], va="center", transform=axes.get_yaxis_transform())
+    axes.set(xscale="log", xlabel="iteration", ylim=(len(ROWS) - 0.4, -0.6))
     axes.set_xlim(min(lives[rate]) / 4, 4 * runs.cap[runs.lr == rate].max())
     axes.grid(axis="y", color="0.95")
 
 
-counts = judged.verdict.groupby(level="lr").value_counts()
-alt = "Runs of every remedy by family. " + "; ".join(f"{n} {word} at {rate:g}" for (rate, word), n in counts.items()) + "."
-picture = plots.Picture(alt=alt, width=11, height=1.2 + 0.21 * len(ROWS))
-for axes, rate in zip(picture.subplots(1, 2, sharey=True), (1e-3, 1e-4), strict=True):
-    strip(axes, rate)
-picture.axes[0].set_yticks(range(len(ROWS)), ROWS, fontsize=8)
+counts = shown.verdict.value_counts()
+alt = "Runs of every remedy at 1e-3 by family: " + "; ".join(f"{word} {n}" for word, n in counts.items()) + "."
+picture = plots.Picture(alt=alt, height=1.2 + 0.24 * len(ROWS))
+strip(picture.subplots(), 1e-3)
+picture.axes[0].set_yticks(range(len(ROWS)), ROWS)
 for label in picture.axes[0].get_yticklabels():
     label.set_fontweight("bold" if label.get_text() in placed else "normal")
 for name, (marker, face) in MARKS.items():
     words = {"NaN": "ended", "dead": "dead at the cap", "alive": "alive at the cap", "hurt": "went on past a broken loss"}[name]
     picture.axes[0].plot([], [], marker, mec="black", mfc=face, label=words)
-picture.legend(loc="outside upper center", ncols=4, fontsize=8)
+picture.legend(loc="outside upper center", ncols=4, title="What became of each run at 1e-3")
 picture
 
 # %% [markdown]
-# Each mark is a run. The grey band holds the lives of the naive runs at that rate, the dotted line is their median. Behind each row stands its verdict; where runs ended, also the ratio of
-# its typical life to the naive one, with the interval. Repairs of the step and other optimisers leave the cliff where it is.
+# Each mark is a run. The grey band holds the lives of the naive runs, the dotted line is their median. Behind each row stands its verdict; where runs ended, also the ratio of
+# its typical life to the naive one, with the interval. All that cures is another loss. Repairs of the step and other optimisers leave the cliff where it is. What was recorded at several rates:
 
-# %%
-counts.unstack("lr", fill_value=0).rename_axis(columns="remedies at the rate of")
+# %% tags=["hide-input"]
+by_rate = judged.verdict.unstack("lr").reindex(columns=[1e-3, 1e-4, 1e-5], index=shown.index)
+by_rate = by_rate[by_rate.notna().sum(axis=1) > 1].fillna("not run")
+by_rate.columns = pd.Index(["1e-3", "1e-4", "1e-5"], name="remedy at the rate")
+by_rate.rename_axis(index=None)
 
 # %% [markdown]
+# A mask at 1e-3 may be *unproven* at 1e-4, where its few runs met no sample that shows it. The flat piece is in the loss all the same.
+#
 # <details><summary>For the referee: what runs can prove</summary>
 #
 # A run that was alive at its cap counts with the cap, which moves a ratio towards 1. Five clean runs exclude little (exercise 6.4), so it is the arithmetic that carries "cures". It covers every batch, and only the
-# operation that was checked; runs cover whatever happens, and only as long as they last. "WGAN, unclipped" is the critic's loss alone. R1 and R2 have gamma 1 per squared millivolt. The rule is `utils/verdicts.py`.
+# operation that was checked; runs cover whatever happens, and only as long as they last. "WGAN, unclipped" is the critic's loss alone. R1 and R2 have gamma 1 mV² where no other is named. The rule is `utils/verdicts.py`.
 # </details>
 #
 # ## Cured of the NaN is not a good game
 
 # %%
 quality = runs[runs.outcome.isin(["poor", "good"])].groupby(["lr", "fix"])[["plausible", "floors"]].median()
-quality.sort_values("floors").groupby("lr").head(3).round(2)
+best = quality.sort_values(["lr", "floors"], ascending=[False, True]).groupby("lr").head(3).round(2).reset_index()
+best.rename(columns={"lr": "rate", "fix": "remedy"}).style.format({"rate": "{:.0e}"}, precision=2).hide()
 
 # %% [markdown]
-# The three of each rate that draw best: the share of pulses that pass for real ring-downs, and the distance from real ones, where 1 is as near as two real crowds are. At least 0.9 and at most 3
-# would be good (notebook 07). Curing the arithmetic is the first step, since nothing can be judged before it.
+# The three of each rate that draw best. *Plausible* is the share of pulses that pass for real ring-downs; *floors* is the distance from real ones, where 1 is as near as two real crowds are. Good would be at least 0.9
+# and at most 3 (notebook 07): none comes near. Curing the arithmetic is the first step, since nothing can be judged before it.
 #
-# %% [markdown]
 # ## The same in MATLAB
 #
 # MATLAB's example takes -log(YReal), -log(1 - YGenerated) and -log(YGenerated) of sigmoids Y. Leave the sigmoid out of D, so that it returns XReal and XGenerated, and write:
@@ -293,10 +307,12 @@ quality.sort_values("floors").groupby("lr").head(3).round(2)
 # The plots take sigmoid(XReal) and sigmoid(XGenerated). `data/matlab.m` computes D's loss of one generated sample both ways in single precision:
 
 # %%
-pd.read_csv("../data/matlab.csv").set_index("logit")
+matlab = pd.read_csv("../data/matlab.csv")
+print(f"computed with {matlab.program[0]} {matlab.version[0]}")
+(matlab[["logit", "by_score", "from_logit", "exact"]] + 0.0).style.format("{:.4g}").hide()
 
 # %% [markdown]
-# The column *exact* is double precision. Near 17 the way over the score ends, the one from the logit does not. The last columns name the program; it was not run in MATLAB.
+# The column *exact* is double precision. At 17 the way over the score is infinite, the one from the logit is right. It was not run in MATLAB.
 #
 # ## Summary
 # - One function of the logit can be computed so that it breaks (log of a sigmoid), falls silent (epsilon, clamp, `BCELoss`), or always answers (from the logit).
@@ -318,7 +334,7 @@ pd.read_csv("../data/matlab.csv").set_index("logit")
 # </details>
 # <details><summary>C. Nothing changes</summary>
 #
-# The weights explode in any case. But logits that end the run in 32 bits are harmless in 64.
+# Both end. But logits from 16.64 to 36.74 end the run in 32 bits, and are harmless in 64.
 # </details>
 #
 # **Explain.** Why does `log(1 - score + 1e-8)` not help D, although it keeps the loss finite?
@@ -412,12 +428,12 @@ def loss_of_fakes(logits):
 check("6.3", loss_of_fakes)
 
 # %% [markdown]
-# **Exercise 6.4: what n clean runs prove** (5 minutes, medium). Five runs of a fix came through 2,000 iterations. How large may the chance of a NaN still be, if five
-# clean runs are not to be a luck of less than 1 in 20? *Deliverable:* `chance`, a number from 0 to 1. *Criterion:* within 0.01.
+# **Exercise 6.4: what n clean runs prove** (5 minutes, medium). A run of some fix turns NaN with chance p. At which p would five clean runs in a row be a luck of exactly 1 in 20?
+# *Deliverable:* `chance`, that p, a number from 0 to 1. *Criterion:* within 0.01.
 #
 # <details><summary>Hint</summary>
 #
-# If the chance is p, five clean runs in a row have probability (1 - p) to the power of 5.
+# One clean run has the chance 1 - p. What is that of five?
 # </details>
 
 # %% tags=["stub"]

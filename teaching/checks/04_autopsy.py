@@ -35,12 +35,12 @@ EXERCISES = {
         ],
     ),
     "4.2": Exercise(
-        right=lambda answer: answer.strip().upper() == "G",
+        right=lambda answer: answer.strip().upper().removeprefix("LOSS_") == "G",
         notice="log D(G(z)) stands in G's loss alone. D's loss holds log(1 - 0) = 0: D could not be happier.",
         mistakes=[
             Mistake(
                 example="D",
-                when=lambda answer: answer.strip().upper() == "D",
+                when=lambda answer: answer.strip().upper().removeprefix("LOSS_") == "D",
                 because="D's loss holds log(1 - D(G(z))), and here D(G(z)) is 0: the log of 1 is 0.",
             ),
             Mistake(

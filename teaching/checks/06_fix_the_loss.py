@@ -27,6 +27,10 @@ def over_the_score(logits):
     return -torch.log(1 - torch.sigmoid(logits)).mean()
 
 
+def summed(logits):
+    return (logits.clamp(min=0) + torch.log(1 + torch.exp(-logits.abs()))).sum()
+
+
 def naive_softplus(logits):
     return torch.log(1 + torch.exp(logits)).mean()
 
@@ -80,6 +84,16 @@ EXERCISES = {
                 naive_softplus,
                 lambda loss: math.isinf(value_and_slope(loss, 200)[0]),
                 "exp(200) is too large for float32. Take exp of minus the size of the logit.",
+            ),
+            Mistake(
+                summed,
+                lambda loss: right_at(loss, 2) and abs(float(loss(torch.tensor([0.0, 200.0]))) - 200.6931) < 1e-2,
+                "it is right for one logit. Of a batch it is the sum; asked is the mean.",
+            ),
+            Mistake(
+                lambda x: x.clamp(min=0) + torch.log(1 + torch.exp(-x.abs())),
+                lambda loss: loss(torch.zeros(2)).numel() == 2,
+                "it returns a loss for each logit; asked is their mean, one number.",
             ),
             Mistake(
                 lambda x: x.clamp(min=0).mean(),
