@@ -55,8 +55,10 @@ import pandas as pd
 import torch
 from torch import nn
 
+from utils import plots
 from utils.autopsy import Collapse, guard
 from utils.exercises import ____, check, guess, outcome
+from utils.sweep import recorded
 
 # %% tags=["setup", "hide-input"]
 pd.options.display.max_colwidth = None  # the tables hold sentences
@@ -88,7 +90,29 @@ def message(function):
         return str(error).splitlines()[0].split(" of distribution")[0]
 
 
+# %% tags=["hide-input"]
+# One iteration from left to right, and the sections by the phase in which their NaN is born
+BORN = {
+    "the data": ("batch", "8  constant column"),
+    "forward pass": ("loss", "1  divergence\n2  log of a sigmoid\n4  half precision\n6  empty mean\n7  std of one sample\n10  log of a spectrum\n11  spectral norm\n12  overflow"),
+    "backward pass": ("gradients", "3  root at 0\n7  variance of 0\n9  where"),
+    "optimiser": ("weights", "5  Adam in float16"),
+}
+sections = "; ".join(f"{phase}: {born}".replace("\n", ", ") for phase, (_, born) in BORN.items())
+picture = plots.Picture(alt=f"The phases of one iteration and the sections that belong to each. {sections}.", height=2.6)
+axes = picture.subplots()
+for place, (phase, (made, born)) in enumerate(BORN.items()):
+    axes.text(place, 1, made, ha="center", va="center", fontsize=12, bbox={"boxstyle": "round,pad=0.5", "facecolor": "0.92"})
+    axes.annotate("", (place - 0.3, 1), (place - 0.74, 1), arrowprops={"arrowstyle": "->", "linewidth": 1.5})
+    axes.text(place - 0.52, 1.12, phase, ha="center", fontsize=10)
+    axes.text(place - 0.74, 0.72, born, va="top", fontsize=10, linespacing=1.3)
+axes.set(xlim=(-0.8, 3.4), ylim=(-0.3, 1.3))
+axes.set_axis_off()
+picture
+
 # %% [markdown]
+# One iteration from left to right. Below each phase stand the sections whose NaN is born there: find the phase first.
+#
 # ## The messages
 #
 # The words on your screen, as PyTorch raises them here, and where each leads.
@@ -138,7 +162,7 @@ messages.style.hide(axis="index").set_properties(**{"text-align": "left"})
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# A few dozen. The error grows by the same factor each time, and its square ends at 3.4e38.
+# About 27. The error grows by the same factor each time, and no 32-bit number is above 3.4e38.
 # </details>
 
 # %%
@@ -150,8 +174,29 @@ judge("a learning rate that is too high", lambda w, i: ((w - 2) * x).square().me
 outcome("09.divergence", catalogue[-1][1].iteration)
 
 # %% [markdown]
-# The guard looked back: the gradient grew by the same factor each iteration. That tells divergence from the collapse of this series, which comes out of the
-# blue. A lower rate cures it.
+# The guard looked back: the gradient grew by the same factor each iteration. Its loss beside that of the recorded GAN at 1e-4, seed 0:
+
+# %% tags=["hide-input"]
+error, grown = torch.tensor(-1.0), []  # w - 2, which one step at a rate of 1 multiplies by 1 - 2 x mean of x²
+while not grown or math.isfinite(grown[-1]):
+    grown.append((error * x).square().mean().item())
+    error = error * (1 - 2 * x.square().mean())
+out_of_the_blue = recorded("pulses_lr1e-4")[0].loss_d[-len(grown) : -1]
+picture = plots.Picture(alt="Before the end a diverging loss climbs a straight line on a log axis; D's loss stays where it was.")
+axes = picture.subplots()
+before = range(1 - len(grown), 0)
+axes.plot(before, grown[:-1], "s-", color="#117733", markersize=4)
+axes.plot(before, out_of_the_blue, "o--", color=plots.DISCRIMINATOR_COLOUR, markersize=4)
+axes.axvline(0, color=plots.NAN_COLOUR, linestyle=":")
+axes.text(-0.3, 1e10, "the end", ha="right")
+axes.text(-14, 1e24, "divergence: it climbs", ha="right", color="#117733")
+axes.text(-14, 1e3, "this series: D's loss, out of the blue", ha="right", color=plots.DISCRIMINATOR_COLOUR)
+axes.set(yscale="log", xlabel="iterations before the first loss that is not finite", ylabel="loss")
+axes.set_title("The second question of the flowchart, drawn")
+picture
+
+# %% [markdown]
+# A loss that climbs a straight line on a log axis diverges: a lower rate cures it. A loss that stays flat to the last had no such warning.
 #
 # ## 2. The log of a saturated sigmoid
 #
@@ -224,28 +269,24 @@ def last_gradients(shared):
             scaler.step(step)
         for scaler in set(scalers):
             scaler.update()
-    return {"the scale": scalers[0].get_scale(), "G's gradient": weights[0].grad.item()}
+    return {"G's scale": scalers[0].get_scale(), "G's gradient": weights[0].grad.item()}
 
 
 pd.DataFrame([last_gradients(True), last_gradients(False)], index=["one scaler for both", "a scaler each"])
 
 # %% [markdown]
-# Under the shared scaler G's gradient is exactly 0 in the end: no NaN, and no learning. The sign is a scale that keeps falling.
+# Under the shared scaler G's gradient is exactly 0 in the end: no NaN, and no learning. Its own scaler stops halving once G's numbers fit. The sign is a scale that keeps falling.
 #
 # ## 5. Adam's epsilon in half precision
 #
-# Adam divides by the root of its second moment plus 1e-8. Both are 0 in float16 after a gradient of 1e-4 that is followed by none.
+# Adam divides by the root of its second moment plus 1e-8. Both are 0 in float16 for a gradient of 1e-4.
 
 # %%
 def adam(weights, lr):
     return torch.optim.Adam(weights, lr, foreach=False)
 
 
-def quiet(w, i):
-    return (w * (1e-4 if i == 0 else 0.0)).sum()
-
-
-judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam)
+judge("Adam in half precision", lambda w, i: (1e-4 * w).sum(), dtype=torch.float16, optimiser=adam)
 
 # %% [markdown]
 # Neither the loss nor a gradient was ever wrong: the *optimiser* divided by 0. Keep weights and moments in float32.
@@ -257,6 +298,9 @@ judge("Adam in half precision", quiet, dtype=torch.float16, optimiser=adam)
 # %%
 padding = torch.full((4,), -100)
 judge("every label ignored", lambda w, i: nn.functional.cross_entropy(w * torch.ones(4, 3), padding))
+logits = torch.ones(4, 3, requires_grad=True)
+nn.functional.cross_entropy(logits, padding).backward()
+print("largest gradient:", logits.grad.abs().max().item())
 
 # %% [markdown]
 # With gradient accumulation one empty micro-batch is enough, since the sum of all of them is NaN then:

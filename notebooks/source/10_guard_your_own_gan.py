@@ -105,6 +105,8 @@ outcome("10.term", verdict.term if verdict else "none")
 # %% [markdown]
 # Read it from the top: `cause` is the whole story in one sentence. `term` is the expression within your `line`; `sample` is the index in the batch; `steps` says how the
 # number came about. `advice` is the next thing to do, and the notebook that treats it. The iteration counts from the start of the guarded loop, here the epoch.
+#
+# Here `extent` counts several samples beyond the cliff, so `check` finds that it breaks without the named one, too.
 # The networks are back where they were before that iteration, so that they can be looked at:
 
 # %%
@@ -114,13 +116,13 @@ with torch.no_grad():
 plots.samples({"real": images[:8].flatten(1).numpy(), "generated": drawn}, "digits")
 
 # %% [markdown]
-# The figure shows real digits above and, below them, what this G drew just before its last iteration: the collapse came before it had learnt to draw.
+# Real digits above; below them what this G drew just before its last iteration. It had not learnt to draw yet.
 #
 # ## Why trust it?
 #
 # Three things back a verdict. **The replay:** the fatal iteration runs again, and its losses and norms are compared with the first run's, bit by bit.
 # **The but-for trial:** where one sample is named, the iteration runs once more with another sample in its place. **The history:** had anything been growing?
-# One spoilt image, number 7 of the third batch, shows all three:
+# Spoil one image, number 7 of the third batch:
 
 
 # %% tags=["setup"]
@@ -141,11 +143,11 @@ spoilt[2][7] = -1.0  # no grey level is below 0
 try:
     fit(spoilt)
 except Collapse as collapse:
-    for name in ("cause", "extent", "check", "history", "advice"):
-        print(f"{name:>8}  {getattr(collapse.verdict, name)}")
+    for name in ("cause", "extent", "reproduced", "check", "history", "advice"):
+        print(f"{name:>10}  {getattr(collapse.verdict, name)}")
 
 # %% [markdown]
-# `check` says that the iteration lives without sample 7, so that sample is the cause and no bystander.
+# The replay broke as the first run had. `check` says that the iteration lives without sample 7, so that sample is the cause and no bystander. Two iterations are too few for a `history`.
 #
 # And when the replay does something else? Here the body keeps an iterator of its own, which the guard cannot rewind:
 
@@ -161,27 +163,13 @@ except Collapse as collapse:
 # %% [markdown]
 # It says *not reproduced*, names what it could not rewind, and blames no operation. Not to know is allowed; a wrong culprit is not.
 #
-# ## What does each public tool name?
-#
-# `make bench ARGS=--gallery` runs every loop of `tests/gallery.py` under three tools and records whether each named the right operation **and** the right line:
-
-# %%
-gallery = pd.read_csv(DATA / "gallery.csv")
-tools = gallery[["guard", "detect_anomaly", "dispatch hook"]]
-print(f"{len(gallery)} loops, torch {gallery['torch'][0]}, {gallery['processor'][0]}, commit {gallery['commit'][0]}")
-pd.DataFrame({"operation and line right": tools.sum(), "names a sample": ["yes", "no", "no"]})
-
-# %% [markdown]
-# The table counts recorded runs; the last column is what the tools are built to do. These loops were gathered while the guard was made, so they flatter it. `torch.autograd.detect_anomaly`
-# watches the backward pass, and misses what is born in the forward pass without a NaN gradient. A dispatch hook with `isfinite` stops at the first infinity, masks that are meant included.
-#
 # ## What does it cost?
 #
 # **Predict:** how many times as long does an iteration of this series' GAN take under the guard? Under `detect_anomaly`?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# The guard takes a few hundredths more; `detect_anomaly` about three times as long. The cell below prints this machine's ratios.
+# Under the guard up to a fifth longer; under `detect_anomaly` several times as long. The next two cells print this machine's ratios.
 #
 # </details>
 
@@ -222,7 +210,7 @@ outcome("10.anomaly", round(float(np.median(anomaly) / np.median([a for a, _ in 
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# Many, and more in later epochs: the state before the fatal iteration is as close to the cliff as before, and the next batch finds it too.
+# About half in the saved run, and nearly all in the last two epochs: the state that is put back is as close to the cliff as before, and the next batch finds it, too.
 #
 # </details>
 
@@ -280,6 +268,20 @@ outcome("10.skipped", sum(skipped))
 # steps counts the repeated ones too: in its last few the repetition may not fit. The samples of time-first batches are not tried.
 #
 # </details>
+#
+# ## What does each public tool name?
+#
+# `make bench ARGS=--gallery` runs every loop of `tests/gallery.py` under three tools and records whether each named the right operation **and** the right line:
+
+# %%
+gallery = pd.read_csv(DATA / "gallery.csv")
+tools = gallery[["guard", "detect_anomaly", "dispatch hook"]]
+print(f"{len(gallery)} loops, torch {gallery['torch'][0]}, {gallery['processor'][0]}, commit {gallery['commit'][0]}")
+pd.DataFrame({"operation and line right": tools.sum(), "names a sample": ["yes", "no", "no"]})
+
+# %% [markdown]
+# The table counts recorded runs; the last column is what the tools are built to do. These loops were gathered while the guard was made, so they flatter it. `torch.autograd.detect_anomaly`
+# watches the backward pass, and misses what is born in the forward pass without a NaN gradient. A dispatch hook with `isfinite` stops at the first infinity, masks that are meant included.
 #
 # ## Summary
 # - One line around a loop: `for batch in guard(loader, G, D, opt_g, opt_d):`.

@@ -92,6 +92,11 @@ EXERCISES = {
         notice="6 times as far as the cliff of log(1 - sigmoid), since a small probability can be 1e-45 before it is 0.",
         mistakes=[
             Mistake(
+                example=103,
+                when=lambda x: x == 103,
+                because="there it is still finite, if only just. Asked is the first whole x at which it is not.",
+            ),
+            Mistake(
                 example=17,
                 when=lambda x: 16 <= x <= 18,
                 because="that is where the LARGE probability rounds to 1. Here the log is taken of the small one.",

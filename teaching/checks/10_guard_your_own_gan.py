@@ -31,6 +31,11 @@ def mended(function) -> bool:
     return made.shape == batch.shape and torch.equal(made[:3], batch[:3]) and neighbour and torch.equal(given, batch)
 
 
+def names(answer) -> set:
+    """The names in a list, a tuple, a set or a text such as "G, D"."""
+    return set(answer.replace(",", " ").split()) if isinstance(answer, str) else set(answer)
+
+
 NAMES = {"G", "D", "opt_g", "opt_d", "scaler", "schedule"}
 
 EXERCISES = {
@@ -44,19 +49,19 @@ EXERCISES = {
         ],
     ),
     "10.2": Exercise(
-        right=lambda answer: set(answer) == NAMES,
+        right=lambda answer: names(answer) == NAMES,
         notice="a state that is not handed over cannot be put back; the guard finds some by itself, and says what it missed.",
         mistakes=[
             Mistake(
-                example=["loader", *NAMES], when=lambda answer: "loader" in answer,
+                example=["loader", *NAMES], when=lambda answer: "loader" in names(answer),
                 because="the loader is the first argument: the guard keeps the batches that it gave",
             ),
             Mistake(
-                example=["G", "D"], when=lambda answer: not {"opt_g", "opt_d"} <= set(answer),
+                example=["G", "D"], when=lambda answer: not {"opt_g", "opt_d"} <= names(answer),
                 because="an optimiser has a state of its own: Adam's moments must be rewound with the weights",
             ),
             Mistake(
-                example=["G", "D", "opt_g", "opt_d"], when=lambda answer: not {"scaler", "schedule"} <= set(answer),
+                example=["G", "D", "opt_g", "opt_d"], when=lambda answer: not {"scaler", "schedule"} <= names(answer),
                 because="scale and learning rate change too, and an infinite gradient under a scaler is no death",
             ),
         ],
