@@ -6,7 +6,7 @@
 # - tell a cure from a mask: a loss that stays finite is not yet a network that learns;
 # - judge what people try, by rate.
 #
-# **Time:** 1 minute to run, 25 to read. **Prerequisites:** notebooks 02 and 04.
+# **Time:** 1 minute to run, 26 to read. **Prerequisites:** notebooks 02 and 04.
 
 # %% tags=["setup"]
 import numpy as np

@@ -56,7 +56,7 @@ EXERCISES = {
         ],
     ),
     "4.3": Exercise(
-        right=lambda answer: "log(1-fake)" in answer.replace(" ", ""),
+        right=lambda answer: any(term in answer.replace(" ", "").lower() for term in ("log(1-fake)", "log(1-d(g(z)))")),
         notice="other data, other units, the same term: the arithmetic does not know what the samples are.",
         mistakes=[
             Mistake(

@@ -65,6 +65,8 @@ EXERCISES = {
                 lambda cut: abs(abs(cut) - 30 * math.log(10)) < 0.5,
                 "that is where *G's* slope ends, with the opposite sign: where the score is as small as the epsilon.",
             ),
+            Mistake(-16.64, lambda cut: abs(cut + CLIFF) < 0.5, "a fake that D takes for real has a positive logit."),
+            Mistake(17, lambda cut: 16 < cut < 17.5, "near, but not within 0.05: notebook 04 has the formula."),
             Mistake(36.74, lambda cut: 36 < cut < 38, "that is the cliff of float64. The score was rounded in float32."),
         ],
     ),
@@ -111,6 +113,7 @@ EXERCISES = {
                 lambda chance: abs(chance - 0.01) < 0.005,
                 "1/20 divided by 5 is something else. Solve (1 - p) to the power of 5 = 0.05.",
             ),
+            Mistake(45, lambda chance: abs(chance - 45) < 1, "that is per cent: a chance goes from 0 to 1."),
             Mistake(
                 1 - CHANCE,
                 lambda chance: abs(chance - 1 + CHANCE) < 0.01,

@@ -52,7 +52,7 @@ def hidden_afterwards(values, mask):
 EXERCISES = {
     "9.1": Exercise(
         right=lambda cosine: near(cosine(A, B), 0.96, 1e-4) and all(at_zero(cosine)),
-        notice="the epsilon stands under the root, where it bounds the slope as well as the value.",
+        notice="value and slope are bounded now. An epsilon under the root does it, or a norm whose slope at 0 is defined.",
         mistakes=[
             Mistake(
                 example=without_epsilon,
