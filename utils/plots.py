@@ -22,6 +22,7 @@ from utils.trace import ATLAS_Z, Trace
 
 # Okabe and Ito's palette, which colour-blind readers can tell apart.
 GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, NAN_COLOUR = "#0072B2", "#D55E00", "#222222"
+RUN_COLOUR, REAL_COLOUR, PUBLISHED_COLOUR = "0.4", "0.4", "#CC79A7"  # neither network's
 ATLAS_COLOURS = "PuOr"  # orange below zero, purple above, white at zero
 
 
@@ -51,7 +52,8 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     picture.suptitle(title)
     for axes, quantity in zip(picture.subplots(1, 2), ("score", "loss")):
         _pair(axes, trace, quantity, last, 6, f"first loss not finite: {trace.nan_at or 0:,}")
-    axes.legend(fontsize=8)
+    handles, labels = axes.get_legend_handles_labels()  # below the panels, where no curve runs
+    picture.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return picture
 
 
@@ -146,27 +148,30 @@ def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, floa
     groups = {name: _traces(f"groups[{name!r}]", traces) for name, traces in groups.items()}
     published = _published({} if published is None else published)
     counts = ", ".join(f"{name}: {_median_text(traces)}" for name, traces in groups.items())
-    picture = Picture(alt=f"Iteration of the collapse of each run, by learning rate. {counts}.", height=0.8 + 0.9 * len(groups))
+    picture = Picture(alt=f"Iteration of the collapse of each run, by learning rate. {counts}.", height=1.1 + 0.9 * len(groups))
     axes = picture.subplots()
     for row, (name, traces) in enumerate(groups.items()):
         # Dots side by side instead of on top of each other; the height means nothing.
         heights = row + 0.5 * ((np.arange(len(traces)) * 0.618) % 1 - 0.5)
         times = np.array([trace.nan_at or np.nan for trace in traces], dtype=float)
-        axes.plot(times, heights, "o", markersize=4, alpha=0.6, color=GENERATOR_COLOUR)
+        axes.plot(times, heights, "o", markersize=4, alpha=0.6, color=RUN_COLOUR)
         capped = [(trace.iterations, height) for trace, height in zip(traces, heights) if trace.nan_at is None]
         if capped:
-            axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=GENERATOR_COLOUR)
+            axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=RUN_COLOUR)
         if len(capped) < len(traces):
             axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2)
         if name in published:
-            axes.plot(published[name], row, "*", markersize=15, color=DISCRIMINATOR_COLOUR, markeredgecolor="white")
-    axes.plot([], [], "o", color=GENERATOR_COLOUR, label="one run")
-    axes.plot([], [], color=NAN_COLOUR, linewidth=2, label="median of the runs that collapsed")
+            axes.plot(published[name], row, "*", markersize=16, color=PUBLISHED_COLOUR, markeredgecolor="black")
+    axes.plot([], [], "o", color=RUN_COLOUR, label="end of one run")
+    if any(trace.nan_at is None for traces in groups.values() for trace in traces):
+        axes.plot([], [], ">", fillstyle="none", color=RUN_COLOUR, label="no end by its cap")
+    axes.plot([], [], color=NAN_COLOUR, linewidth=2, label="median end")
     if published:
-        axes.plot([], [], "*", markersize=12, color=DISCRIMINATOR_COLOUR, label="published")
+        axes.plot([], [], "*", markersize=12, color=PUBLISHED_COLOUR, markeredgecolor="black", label="published run")
     axes.set_yticks(range(len(groups)), groups)
     axes.set(ylim=(len(groups) - 0.4, -0.6), xscale="log", xlabel="iteration of the first loss that is not finite")
-    axes.legend(fontsize=8, loc="upper right")
+    axes.set(ylabel="learning rate", title="When a run ends, at each learning rate")
+    axes.legend(fontsize=9, loc="upper right")
     return picture
 
 
@@ -190,19 +195,21 @@ def samples(rows: dict[str, np.ndarray], data: str) -> Picture:
     for (name, batch), axes_row in zip(rows.items(), grid):
         axes_row[0].set_ylabel(f"{name}\n({unit})", fontsize=9)
         for axes, sample in zip(axes_row, batch):
-            _sample(axes, sample, data, full_scale)
+            _sample(axes, sample, data, full_scale, REAL_COLOUR if str(name).startswith("real") else GENERATOR_COLOUR)
     for axes in grid[:, 1:].flat:
         axes.set_yticklabels([])
+    if data == "pulses":
+        picture.supxlabel(f"time, {batch.shape[1]} values a pulse", fontsize=10)
     return picture
 
 
-def _sample(axes, sample: np.ndarray, data: str, full_scale: float) -> None:
+def _sample(axes, sample: np.ndarray, data: str, full_scale: float, colour: str) -> None:
     axes.set_xticks([])
     if data == "digits":
         axes.set_yticks([])
         axes.imshow(np.asarray(sample, dtype=float).reshape(8, 8), cmap="gray_r", vmin=0, vmax=full_scale)
     else:
-        axes.plot(sample, color=GENERATOR_COLOUR, linewidth=0.9)
+        axes.plot(sample, color=colour, linewidth=0.9)
         axes.set_ylim(-2 * full_scale, 2 * full_scale)
     if np.isnan(sample).all():
         axes.text(0.5, 0.5, "NaN", transform=axes.transAxes, ha="center", va="center", fontsize=12)
@@ -261,8 +268,9 @@ def _draw_logits(axes, logit: np.ndarray, cliff: float | None, batch: dict | Non
         loudest = logits.argmax()
         if cliff is not None and logits[loudest] > cliff:
             axes.plot(z[loudest], logits[loudest], "o", color=NAN_COLOUR, fillstyle="none", markersize=12)
-            right = z[loudest] > 0
+            right, high = z[loudest] > 0, logits[loudest] > 20  # the words stand inside the frame, off the curve
             axes.annotate(
-                f"z = {z[loudest]:.2f}\nlogit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), fontsize=9, va="top",
-                ha="right" if right else "left", xytext=(-10 if right else 10, -8), textcoords="offset points",
+                f"z = {z[loudest]:.2f}\nlogit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), fontsize=9,
+                va="top" if high else "bottom", ha="right" if right else "left",
+                xytext=(-12 if right else 12, -8 if high else 2), textcoords="offset points",
             )  # fmt: skip

@@ -53,35 +53,54 @@ print(
 plots.samples({"real": data[:6].numpy()}, "pulses")
 
 # %% [markdown]
-# *Six recordings.* A pulse without its noise stays within 20 mV. We call 20 mV the **full scale**: it is a unit for sizes, and the noise may exceed it.
+# *Six recordings.* Grey is real, here and in all that follows. A pulse without its noise stays within 20 mV. We call 20 mV the **full scale**: it is a unit for sizes, and the noise may exceed it.
 # The networks get these millivolts as they are. Many textbooks would divide by the standard deviation first; many first scripts do not.
 #
 # ## Two networks
 #
 # The generator G turns a random number z, the *latent*, into a pulse. The discriminator D turns a pulse into one number, the *logit*: positive
-# means "looks real". The sigmoid of the logit is the *score* of that pulse, between 0 and 1, written D(x) for a real pulse and D(G(z)) for a generated one. Both losses are made of scores.
+# means "looks real". The sigmoid of the logit, 1 / (1 + exp(−logit)), is the *score* of that pulse, between 0 and 1. We write D(x) for the score of a
+# real pulse x, and D(G(z)) for that of a generated one. Both losses are made of scores.
 
 # %% tags=["hide-input"]
 # The game as a diagram
-picture = Picture(alt="z goes into G, its pulse into D, D's logit through a sigmoid into both losses.", height=2.8)
+alt = "z goes into G, its pulse into D, D's logit through a sigmoid into both losses. Dashed: the gradients' way back."
+picture = Picture(alt=alt, height=3.4)
 axes = picture.subplots()
-axes.set(xlim=(0, 100), ylim=(0, 28))
+axes.set(xlim=(0, 100), ylim=(3, 37))
 axes.axis("off")
 BLUE, ORANGE, GREY = GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, "0.35"
-boxes = {"latent $z$": (5, 22, GREY), " G ": (20, 22, BLUE), "generated\npulse $G(z)$": (37, 22, GREY)}
-boxes |= {"real\npulse $x$": (37, 6, GREY), " D ": (53, 14, ORANGE), "logit": (63, 14, GREY), "sigmoid:\nscore": (75, 14, GREY)}
-boxes |= {"G's loss\n$-\\log D(G(z))$": (92, 23, BLUE), "D's loss\n$-\\log D(x)-\\log(1-D(G(z)))$": (87, 3, ORANGE)}
-for text, (x, y, colour) in boxes.items():
-    box = {"boxstyle": "round,pad=0.5", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
-    axes.text(x, y, text, ha="center", va="center", fontsize=11, bbox=box)
-arrows = [((10, 22), (17, 22)), ((23, 22), (29, 22)), ((44.5, 20), (50, 16)), ((41, 8), (50, 12)), ((56, 14), (59, 14))]
-arrows += [((67, 14), (69.5, 14)), ((80, 16), (84, 20)), ((78, 10), (81, 7))]
-for start, end in arrows:
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": GREY, "shrinkA": 0, "shrinkB": 0})
+places = {"latent $z$": (5, 24, GREY), " G ": (17, 24, BLUE), "generated\npulse $G(z)$": (31, 24, GREY)}
+places |= {
+    "real\npulse $x$": (31, 10, GREY),
+    " D ": (45, 17, ORANGE),
+    "logit": (55, 17, GREY),
+    "score\n(sigmoid)": (67, 17, GREY),
+}
+places |= {"G's loss\n$-\\log D(G(z))$": (90, 25, BLUE), "D's loss\n$-\\log D(x)$\n$-\\log(1-D(G(z)))$": (90, 8, ORANGE)}
+boxes = []
+for text, (x, y, colour) in places.items():
+    box = {"boxstyle": "round,pad=0.4", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
+    boxes.append(axes.text(x, y, text, ha="center", va="center", fontsize=12, bbox=box))
+z, g, fake, real, d, logit, score, loss_of_g, loss_of_d = boxes
+
+
+def arrow(start, end, colour=GREY, **style):
+    shape = {"arrowstyle": "-|>", "color": colour, "patchA": start.get_bbox_patch(), "patchB": end.get_bbox_patch()}
+    axes.annotate("", end.get_position(), start.get_position(), arrowprops=shape | {"shrinkA": 1, "shrinkB": 1} | style)
+
+
+for start, end in [(z, g), (g, fake), (fake, d), (real, d), (d, logit), (logit, score), (score, loss_of_g), (score, loss_of_d)]:
+    arrow(start, end)
+arrow(loss_of_g, g, BLUE, linestyle="--", connectionstyle="arc3,rad=0.32")
+arrow(loss_of_d, d, ORANGE, linestyle="--", connectionstyle="arc3,rad=-0.25")
+axes.text(52, 34.5, "gradient of G's loss", color=BLUE, ha="center", fontsize=10, backgroundcolor="white")
+axes.text(60, 5, "gradient of D's loss", color=ORANGE, ha="center", fontsize=10, backgroundcolor="white")
 picture
 
 # %% [markdown]
-# *From left to right.* G sees no real pulse. All it learns comes back through D. The same D judges both kinds of pulse.
+# *Solid: from numbers to losses. Dashed: each network learns from its own loss.* G sees no real pulse. All it learns comes back through D. The same
+# D judges both kinds of pulse.
 #
 # Both networks have one hidden layer and PyTorch's usual initial weights. We draw these weights by hand, so that one random generator serves the whole run.
 
@@ -146,7 +165,7 @@ print(f"G's loss {loss_g:.3f}")
 outcome("01.draw", loss_d.item())
 
 # %% [markdown]
-# A logit of 0 gives a score of 0.5. The losses are then 2 log 2 = 1.386 and log 2 = 0.693. The published run at 1e-3 starts close to these values, at 1.368 and 0.707.
+# The losses are 2 log 2 = 1.386 and log 2 = 0.693. The published run at 1e-3 starts close to them, at 1.368 and 0.707 (`data/published.csv`).
 #
 # ## The loop
 #
@@ -191,7 +210,7 @@ history = np.array([iteration() for _ in range(50)], dtype=np.float32)
 
 # %% tags=["hide-input"]
 # Scores and losses of the 50 iterations
-picture = Picture(alt="Scores and losses of the first 50 iterations of the loop above.")
+picture = Picture(alt="First 50 iterations: G's score falls and its loss rises, then both turn; D's do the opposite.")
 for axes, name, columns in zip(picture.subplots(1, 2), ("score", "loss"), ((2, 3), (0, 1))):
     axes.plot(range(1, 51), history[:, columns[0]], "-", color=GENERATOR_COLOUR, label="generator")
     axes.plot(range(1, 51), history[:, columns[1]], "--", color=DISCRIMINATOR_COLOUR, label="discriminator")
@@ -200,8 +219,8 @@ axes.legend()
 picture
 
 # %% [markdown]
-# *Left: scores. Right: losses.* When G's score falls, its loss rises: both are made of the same D(G(z)). Each point is a mean over 64 pulses. What one pulse does, a
-# mean can hide.
+# *Left: scores. Right: losses.* When G's score falls, its loss rises: both are made of the same D(G(z)). Our run starts less evenly than the published one,
+# with G's score above 0.7. Each point is a mean over 64 pulses. What one pulse does, a mean can hide.
 #
 # ## The same from `utils`
 #
@@ -242,16 +261,17 @@ loudest = abs(ATLAS_Z[np.abs(trace.atlas["image"][-1]).max(axis=1).argmax()])
 outcome("01.loud", "near z = 0" if loudest < 1 else "between |z| = 1 and 3" if loudest <= 3 else "beyond |z| = 3")
 
 # %% [markdown]
-# *Above: what G draws at each z, after 1, 300 and 2,000 iterations. Below: D's logit for it.* A normal random number lies beyond 3 once in 370 draws. There G is
-# seldom trained, and a ReLU network continues in straight lines, so at the edges its pulses grow loud. The black dots are the 64 draws of the last batch.
+# *Above: what G draws at each z, at iterations 1, 300 and 2,000. Below: D's logit for it; the black dots are the 64 draws of the last batch.* They lie in the
+# middle, for a normal random number lies beyond 3 once in 370 draws. At the edges G is seldom trained. A ReLU network goes on in straight lines there (notebook
+# 04 draws one), so its pulses grow loud.
 
 # %%
 z = torch.tensor([[-4.0], [-2.0], [-0.5], [0.5], [2.0], [4.0]])
 plots.samples({"real": data[:6].numpy(), "generated,\nz = -4 ... 4": gan.sample(z)[0].numpy()}, "pulses")
 
 # %% [markdown]
-# *Above: real pulses. Below: generated ones, from z = −4 on the left to z = 4 on the right; the outer ones leave the frame.* This G draws no good pulses yet. It is trained
-# without any of the usual remedies, and the question is how that ends.
+# *Above: real pulses. Below: generated ones at z = −4, −2, −0.5, 0.5, 2 and 4.* In the middle they have about the right size. The outer ones leave the frame. This
+# GAN is trained without any of the usual remedies, and the question is how that ends.
 #
 # ## Summary
 # - A GAN is two networks and two losses; in each iteration both networks move.

@@ -2,6 +2,7 @@
 
 import math
 
+import numpy as np
 import torch
 
 from utils.exercises import Exercise, Mistake
@@ -11,8 +12,8 @@ WEIGHTS_G, WEIGHTS_D = 512 + 512 + 512 * 64 + 64, 64 * 2048 + 2048 + 2048 + 1
 
 
 def near(value: float, within: float):
-    """A test: is a number that close to `value`?"""
-    return lambda answer: abs(float(answer) - value) <= within
+    """A test: is a number (also as text, as a tensor or alone in a list) that close to `value`?"""
+    return lambda answer: abs(np.asarray(answer, dtype=float).item() - value) <= within
 
 
 def same(other):
@@ -45,13 +46,15 @@ EXERCISES = {
         mistakes=[
             Mistake(16 / 64, near(16 / 64, 0.0015), "that forgets that this sample, too, cost log 2 before"),
             Mistake(16.0, near(16, 0.7), "that is the sample's own cost; the loss is a mean over 64"),
-            Mistake(0.9323, near(0.9323, 0.001), "that is the loss afterwards; the question asks how much it rises"),
+            Mistake(0.9323, near(0.9323, 0.001), "that is the generated half afterwards; the question asks how much it rises"),
+            Mistake(1.6255, near(1.6255, 0.001), "that is the loss afterwards; the question asks how much it rises"),
         ],
     ),
     "1.2": Exercise(
         right=near(1 / (1 - (1 - RARE) ** 64), 0.1),
         notice="every sixth batch or so holds a latent from where G is hardly trained.",
         mistakes=[
+            Mistake(0.159, near(0.159, 0.001), "that is the chance of one iteration; the wait is its inverse"),
             Mistake(1 / RARE, near(1 / RARE, 1), "that is how many draws it takes; an iteration makes 64"),
             Mistake(1 / RARE / 64, near(1 / RARE / 64, 0.1), "that counts a batch with two outliers twice"),
             Mistake(
