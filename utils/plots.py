@@ -48,7 +48,7 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     _traces("trace", [trace])
     last = trace.iterations if last is None else whole("last", last, 1, trace.iterations)
     title = title or f"{trace.recipe.data}, learning rate {rate_text(trace.recipe.lr)}, seed {trace.seed}: {_end(trace)}"
-    picture = Picture(alt=f"Scores and losses against iteration. {title}. {_ends(trace)}")
+    picture = Picture(alt=f"Scores and losses against iteration. {title}. {_ends(trace)}", height=3.8)
     picture.suptitle(title)
     for axes, quantity in zip(picture.subplots(1, 2), ("score", "loss")):
         _pair(axes, trace, quantity, last, 6, f"first loss not finite: {trace.nan_at or 0:,}")

@@ -278,7 +278,7 @@ check("0.3", factors)
 
 # %% [markdown]
 # **Exercise 0.4: the second clue** (3 minutes, medium). Take the iteration at which the discriminator's loss is missing. What is the generator's
-# score there? *Deliverable:* `score`, a number. *Criterion:* within 0.001.
+# score there? *Deliverable:* `score`, a number. *Criterion:* within 0.005.
 #
 # <details><summary>Hint</summary>
 #

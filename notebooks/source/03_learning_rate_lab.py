@@ -45,13 +45,13 @@ lab
 # %% [markdown]
 # ## What happens at 3e-4?
 #
-# The median life was 14 iterations at 1e-3, and 13,804 at 1e-4. Between the two, on a logarithmic scale, lies 3e-4.
+# In notebook 02 the median life was 14 iterations at 1e-3, and 13,804 at 1e-4. The rate 3e-4 lies half-way, on a logarithmic scale.
 #
 # **Predict:** the median life of the 20 recorded runs at 3e-4?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# About 4,800 iterations: much nearer to that at 1e-4.
+# About 4,800 iterations: much nearer to the life at 1e-4 than to that at 1e-3.
 #
 # </details>
 
@@ -91,8 +91,8 @@ print(f"recorded: median {np.median(before):.1f}, below 0 in {(before < 0).sum()
 plots.atlas(fast, at=(-4, -3, -2, -1), cliff=cliffs()[1])
 
 # %% [markdown]
-# *The last four iterations. Above: what G draws. Below: D's logit for it.* At 1e-3 one iteration lifts the whole curve, and nothing warns of it: no loss, no score, no largest
-# logit. At smaller rates the curve moves slowly, and there is something to read (notebook 05). This is the run that the lab shows with its first settings.
+# *The last four iterations. Above: what G draws. Below: D's logit for it.* In this run one iteration lifts the whole curve, and the largest logit gives no
+# warning. It is the run that the lab shows with its first settings. At smaller rates there is something to read: see notebook 05.
 #
 # ## A change of rate in flight
 #
@@ -115,7 +115,8 @@ raised = train(gan, iterations=200, progress=False)
 outcome("03.raised", raised.nan_at)
 
 # %% [markdown]
-# The new rate acts at the next update, and the calm start bought nothing. Is that luck? Exercise 3.2 asks ten seeds. In the lab, move the slider while a run trains.
+# The new rate acts at the next update, and here the calm start bought nothing. Is that luck? Exercise 3.2 asks ten seeds. In the lab, move the slider while a
+# run trains.
 
 # %% [markdown]
 # ## The same game with another loss
@@ -148,7 +149,7 @@ plots.losses_and_scores(stable)
 # ## Summary
 #
 # - A smaller rate lives longer, and not in proportion. A change of rate acts at the next update.
-# - At 1e-3 neither losses nor logits announce the end: one iteration lifts D's whole curve over the cliff.
+# - At 1e-3 even the largest logit does not announce the end: one iteration lifts D's curve over the cliff.
 # - With the logits loss the same run goes past the cliff and stays finite.
 # - A fork changes one thing and keeps all others: the cleanest comparison there is.
 

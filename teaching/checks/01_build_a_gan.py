@@ -54,7 +54,7 @@ EXERCISES = {
         right=near(1 / (1 - (1 - RARE) ** 64), 0.1),
         notice="every sixth batch or so holds a latent from where G is hardly trained.",
         mistakes=[
-            Mistake(0.159, near(0.159, 0.001), "that is the chance of one iteration; the wait is its inverse"),
+            Mistake(0.159, near(0.159, 0.002), "that is the chance of one iteration; the wait is its inverse"),
             Mistake(1 / RARE, near(1 / RARE, 1), "that is how many draws it takes; an iteration makes 64"),
             Mistake(1 / RARE / 64, near(1 / RARE / 64, 0.1), "that counts a batch with two outliers twice"),
             Mistake(

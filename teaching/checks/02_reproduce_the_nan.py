@@ -14,7 +14,12 @@ def near(value: float, within: float):
 
 def same(other):
     """A test: does a function of a list of lives give what `other` gives, for all LISTS?"""
-    return lambda answer: [answer(list(lives)) for lives in LISTS] == [other(list(lives)) for lives in LISTS]
+
+    def found(function):
+        medians = [function(list(lives)) for lives in LISTS]
+        return [None if median is None or np.isnan(median) else median for median in medians]  # of no numbers it is NaN
+
+    return lambda answer: found(answer) == found(other)
 
 
 def right_median(lives):
@@ -74,7 +79,7 @@ EXERCISES = {
     ),
     "2.4": Exercise(
         right=two_near((15.5, 12.0), 2),  # medians of 20 seeds each, on the machine that recorded the rest
-        notice="batches of 16 and 256 end as soon as those of 64: the batch is not to blame.",
+        notice="batches of 16 and 256 end about as soon as those of 64: the batch is not to blame.",
         mistakes=[
             Mistake([300, 300], two(300, 300), "300 is the cap. Is the rate 1e-3?"),
             Mistake([0.1, 0.2], two(0, 2), "lives are counted in iterations; that looks like losses or shares"),
