@@ -20,9 +20,8 @@ from utils.data import load
 from utils.recipe import rate_text
 from utils.trace import ATLAS_Z, Trace
 
-# Okabe and Ito's palette, which colour-blind readers can tell apart.
-GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, NAN_COLOUR = "#0072B2", "#D55E00", "#222222"
-RUN_COLOUR, REAL_COLOUR, PUBLISHED_COLOUR = "0.4", "0.4", "#CC79A7"  # neither network's
+# Okabe and Ito's palette, which colour-blind readers can tell apart. What is neither network's, a run or real, is grey.
+GENERATOR_COLOUR, DISCRIMINATOR_COLOUR, NAN_COLOUR, GREY = "#0072B2", "#D55E00", "#222222", "0.4"
 ATLAS_COLOURS = "PuOr"  # orange below zero, purple above, white at zero
 
 
@@ -52,8 +51,7 @@ def losses_and_scores(trace: Trace, title: str | None = None, last: int | None =
     picture.suptitle(title)
     for axes, quantity in zip(picture.subplots(1, 2), ("score", "loss")):
         _pair(axes, trace, quantity, last, 6, f"first loss not finite: {trace.nan_at or 0:,}")
-    handles, labels = axes.get_legend_handles_labels()  # below the panels, where no curve runs
-    picture.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
+    picture.legend(*axes.get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False)  # no curve is there
     return picture
 
 
@@ -154,24 +152,19 @@ def collapse_times(groups: dict[str, Sequence[Trace]], published: dict[str, floa
         # Dots side by side instead of on top of each other; the height means nothing.
         heights = row + 0.5 * ((np.arange(len(traces)) * 0.618) % 1 - 0.5)
         times = np.array([trace.nan_at or np.nan for trace in traces], dtype=float)
-        axes.plot(times, heights, "o", markersize=4, alpha=0.6, color=RUN_COLOUR)
+        axes.plot(times, heights, "o", markersize=4, alpha=0.6, color=GREY, label="end of one run")
         capped = [(trace.iterations, height) for trace, height in zip(traces, heights) if trace.nan_at is None]
         if capped:
-            axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=RUN_COLOUR)
+            axes.plot(*zip(*capped), ">", markersize=6, fillstyle="none", color=GREY, label="no end by its cap")
         if len(capped) < len(traces):
-            axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2)
+            axes.plot([np.nanmedian(times)] * 2, [row - 0.35, row + 0.35], color=NAN_COLOUR, linewidth=2, label="median end")
         if name in published:
-            axes.plot(published[name], row, "*", markersize=16, color=PUBLISHED_COLOUR, markeredgecolor="black")
-    axes.plot([], [], "o", color=RUN_COLOUR, label="end of one run")
-    if any(trace.nan_at is None for traces in groups.values() for trace in traces):
-        axes.plot([], [], ">", fillstyle="none", color=RUN_COLOUR, label="no end by its cap")
-    axes.plot([], [], color=NAN_COLOUR, linewidth=2, label="median end")
-    if published:
-        axes.plot([], [], "*", markersize=12, color=PUBLISHED_COLOUR, markeredgecolor="black", label="published run")
+            axes.plot(published[name], row, "*", ms=16, color="#CC79A7", markeredgecolor="black", label="published run")
     axes.set_yticks(range(len(groups)), groups)
     axes.set(ylim=(len(groups) - 0.4, -0.6), xscale="log", xlabel="iteration of the first loss that is not finite")
     axes.set(ylabel="learning rate", title="When a run ends, at each learning rate")
-    axes.legend(fontsize=9, loc="upper right")
+    handles, labels = axes.get_legend_handles_labels()
+    axes.legend(dict(zip(labels, handles)).values(), dict.fromkeys(labels), fontsize=9, loc="upper right")  # each once
     return picture
 
 
@@ -195,11 +188,10 @@ def samples(rows: dict[str, np.ndarray], data: str) -> Picture:
     for (name, batch), axes_row in zip(rows.items(), grid):
         axes_row[0].set_ylabel(f"{name}\n({unit})", fontsize=9)
         for axes, sample in zip(axes_row, batch):
-            _sample(axes, sample, data, full_scale, REAL_COLOUR if str(name).startswith("real") else GENERATOR_COLOUR)
+            _sample(axes, sample, data, full_scale, GREY if str(name).startswith("real") else GENERATOR_COLOUR)
     for axes in grid[:, 1:].flat:
         axes.set_yticklabels([])
-    if data == "pulses":
-        picture.supxlabel(f"time, {batch.shape[1]} values a pulse", fontsize=10)
+    picture.supxlabel(f"time, {batch.shape[1]} values a pulse" if data == "pulses" else "", fontsize=10)
     return picture
 
 
@@ -270,7 +262,7 @@ def _draw_logits(axes, logit: np.ndarray, cliff: float | None, batch: dict | Non
             axes.plot(z[loudest], logits[loudest], "o", color=NAN_COLOUR, fillstyle="none", markersize=12)
             right, high = z[loudest] > 0, logits[loudest] > 20  # the words stand inside the frame, off the curve
             axes.annotate(
-                f"z = {z[loudest]:.2f}\nlogit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), fontsize=9,
+                f"z = {z[loudest]:.2f}\nlogit {logits[loudest]:.1f}", (z[loudest], logits[loudest]), textcoords="offset points",
+                xytext=(-12 if right else 12, -8 if high else 2), fontsize=9,
                 va="top" if high else "bottom", ha="right" if right else "left",
-                xytext=(-12 if right else 12, -8 if high else 2), textcoords="offset points",
             )  # fmt: skip

@@ -116,7 +116,7 @@ for axes, what in zip(picture.subplots(1, 2), ("score", "loss")):
     axes.plot(digitised[f"{what}_g"], "-o", color=GENERATOR_COLOUR, label="generator")
     axes.plot(digitised[f"{what}_d"], "--s", color=DISCRIMINATOR_COLOUR, label="discriminator")
     axes.set(xlabel="iteration", ylabel=what, xlim=(0.5, 12), xticks=range(1, 11), title=f"published run at 1e-3: {what}")
-picture.axes[0].text(8.7, 0.68, "9: behind\nthe legend", ha="center", va="center", fontsize=9, color="0.4")
+picture.axes[0].text(8.4, 0.64, "9: behind\nthe legend", ha="center", va="center", fontsize=9, color="0.4")
 axes.set_ylim(top=10)
 axes.legend(loc="upper left", ncols=2, fontsize=9)
 level = digitised.loss_d[last_d]

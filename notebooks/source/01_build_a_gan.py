@@ -53,7 +53,7 @@ print(
 plots.samples({"real": data[:6].numpy()}, "pulses")
 
 # %% [markdown]
-# *Six recordings.* Grey is real, here and in all that follows. A pulse without its noise stays within 20 mV. We call 20 mV the **full scale**: it is a unit for sizes, and the noise may exceed it.
+# *Six recordings.* Grey is real, blue will be generated. A pulse without its noise stays within 20 mV. We call 20 mV the **full scale**: it is a unit for sizes, and the noise may exceed it.
 # The networks get these millivolts as they are. Many textbooks would divide by the standard deviation first; many first scripts do not.
 #
 # ## Two networks
