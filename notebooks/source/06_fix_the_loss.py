@@ -137,9 +137,9 @@ picture
 #
 # ## A loud failure turned silent
 #
-# Four runs at 1e-3 from the first iteration on.
+# Four runs at 1e-3 from the first iteration on. Some are dead after 300 iterations: finite, and G learns nothing.
 #
-# **Predict:** G learns nothing in the dead ones. In how many of them does G's loss still move, in the last 100 iterations?
+# **Predict:** in how many of the dead ones does G's loss still move, in the last 100 iterations?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
