@@ -151,14 +151,9 @@ def test_no_table_is_glued_together_from_strings(source):
     assert not glued, f"{source.stem} glues a table: {glued}"
 
 
-# ---- they are short: what a student's notebook may hold at most, and for a while what those not yet rewritten hold
+# ---- they are short: what a student's notebook may hold at most
 
 BARS = {"words": 1800, "longest paragraph": 90, "lines of code seen": 120, "median cell seen": 6}
-# Who rewrites one of these removes its line: a notebook within the bars may not stand here.
-UNTIL_REWRITTEN = {
-    "07": {"words": 3450, "longest paragraph": 159},
-    "08": {"words": 2508, "longest paragraph": 160},
-}
 
 
 def sizes(notebook) -> dict[str, float]:
@@ -174,15 +169,7 @@ def sizes(notebook) -> dict[str, float]:
 
 @pytest.mark.parametrize("source", SOURCES, ids=lambda source: source.stem)
 def test_a_notebook_is_short(source):
-    caps = BARS | UNTIL_REWRITTEN.get(source.stem[:2], {})
-    assert {what: size for what, size in sizes(build.reader(source)).items() if size > caps[what]} == {}
-
-
-@pytest.mark.parametrize("number", UNTIL_REWRITTEN)
-def test_no_cap_outlives_its_notebook(number):
-    (source,) = [source for source in SOURCES if source.stem.startswith(number)]
-    over = {what: size for what, size in sizes(build.reader(source)).items() if size > BARS[what]}
-    assert over, f"{source.stem} is within the bars now: remove its line from UNTIL_REWRITTEN"
+    assert {what: size for what, size in sizes(build.reader(source)).items() if size > BARS[what]} == {}
 
 
 def test_sizes_are_counted_as_a_reader_would():
@@ -192,60 +179,3 @@ def test_sizes_are_counted_as_a_reader_would():
     notebook = nbformat.v4.new_notebook(cells=shown)
     notebook.cells.append(nbformat.v4.new_code_cell("hidden", metadata={"tags": ["hide-input"]}))
     assert list(sizes(notebook).values()) == [10, 3, 2, 2]
-
-
-# ---- the explorer of 07
-
-
-@pytest.fixture(scope="module")
-def explorer():
-    """What the cells of notebook 07 define that its explorer needs."""
-    source = next(source for source in SOURCES if source.stem.startswith("07"))
-    needed = ("def answer", "group_menu", "def refresh")
-    space = {}
-    for cell in cells(source):
-        names = build.tags(cell)
-        if ("setup" in names and "solution" not in names) or any(text in cell.source for text in needed):
-            exec(compile(cell.source, source.stem, "exec"), space)
-    return space
-
-
-def test_the_explorer_prints_no_nan(explorer):
-    for group in explorer["fixes"].group.unique():
-        explorer["group_menu"].value = group
-        table = explorer["answer"](group).drop(columns="outcomes").to_string()
-        for text in (explorer["answered"].value, table):
-            assert "nan" not in text.lower().replace("nan_to_num", ""), group  # but for the name of a remedy
-
-
-def test_the_explorer_keeps_what_differs_apart(explorer):
-    fixes = explorer["fixes"]
-    for group in fixes.group.unique():
-        runs = fixes[fixes.group == group]
-        lines = explorer["answer"](group)
-        assert lines.outcomes.str.len().sum() == len(runs)
-        assert len(lines) == len(runs.drop_duplicates(["recipe", "data", "cap", "fix"])), group
-    assert set(explorer["answer"]("benchmark").data) == {"ring", "grid"}
-
-
-def test_the_explorer_offers_only_what_was_recorded(explorer):
-    group_menu, fix_menu, rate_menu = (explorer[f"{name}_menu"] for name in ("group", "fix", "rate"))
-    for group in group_menu.options:
-        group_menu.value = group
-        for _, fix in fix_menu.options:
-            fix_menu.value = fix
-            for _, rate in rate_menu.options:
-                rate_menu.value = rate
-                assert len(explorer["chosen"](group, fix, rate)) > 0
-                assert explorer["answered"].value.count("<tr") == 1 + len(explorer["answer"](group, fix, rate))
-                assert (group_menu.value, fix_menu.value, rate_menu.value) == (group, fix, rate)
-
-
-def test_the_explorer_keeps_a_choice_that_the_new_group_has(explorer):
-    group_menu, fix_menu, rate_menu = (explorer[f"{name}_menu"] for name in ("group", "fix", "rate"))
-    group_menu.value = "naive"
-    fix_menu.value, rate_menu.value = "hinge", 1e-3
-    group_menu.value = "cured"
-    assert (fix_menu.value, rate_menu.value) == ("hinge", 1e-3)
-    group_menu.value = "bar"
-    assert (fix_menu.value, rate_menu.value) == ("all", 1e-3)

@@ -21,9 +21,6 @@ import build  # noqa: E402
 import minutes  # noqa: E402
 import sheets  # noqa: E402
 
-# Notebooks whose exercises cannot answer back yet. This list may only become shorter.
-NOT_YET = {"07", "08"}
-
 # ---- one source, two notebooks
 
 SOURCE = """# %% [markdown]
@@ -55,7 +52,7 @@ def test_a_stub_is_only_in_the_students_notebook_and_a_solution_only_in_the_othe
 
 # ---- exercises
 
-SOURCES = [source for source in build.sources() if source.name[:2] not in NOT_YET]
+SOURCES = build.sources()
 NAMES = [source.stem for source in SOURCES]
 ABOUT = re.compile(r"\*\*Exercise (\d+\.\d+)[^*]*\*\* \((\d+) minutes?, (easy|medium|hard)\)")
 
@@ -75,10 +72,9 @@ def text_of(source):
     return "\n\n".join(cell.source for cell in notebook(source).cells if cell.cell_type == "markdown")
 
 
-def test_the_notebooks_that_are_not_yet_so_are_named_and_become_fewer():
-    assert len(NOT_YET) <= 10
-    late = {source.name[:2] for source in build.sources() if not list(exercises.CHECKS.glob(f"{source.name[:2]}_*.py"))}
-    assert late == NOT_YET, f"take {NOT_YET - late} off the list, or write the exercises of {late - NOT_YET}"
+def test_every_notebook_has_exercises_that_answer_back():
+    checks = {path.stem for path in exercises.CHECKS.glob("*.py")}
+    assert checks == {source.stem for source in SOURCES}
 
 
 @pytest.mark.parametrize("source", SOURCES, ids=NAMES)
@@ -176,7 +172,7 @@ def test_the_minutes_of_the_guide_are_those_of_the_last_build():
 
 
 def test_the_minutes_a_notebook_states_are_within_a_quarter():
-    assert not [line for line in minutes.misstated() if line[:2] not in NOT_YET]
+    assert not minutes.misstated()
 
 
 def test_minutes_are_counted_and_compared():

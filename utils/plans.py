@@ -77,7 +77,7 @@ OTHERS = {
     "lazy R1": {**RECOMMENDED, "remedy": "lazy penalty"}, "optimistic Adam": {"remedy": "optimistic Adam"},
     "optimistic Adam, averaging": {"remedy": "optimistic Adam", "ema": 0.999},
 }  # fmt: skip
-# The first recommendation, at 1e-3: found by trying on seed 0. Notebook 07 says how, and what each part is worth.
+# The first recommendation, at 1e-3: found by trying on seed 0. Group "without": what each part is worth.
 COMBINATION = {
     "loss": "relativistic", "penalty": "r1", "gamma": 0.3, "alternating": True, "normalise": True, "latent": 4,
     "layers": 3, "hidden_g": 64, "hidden_d": 128, "beta1": 0.0, "beta2": 0.99, "ema": 0.999, "anneal": 20_000, "grain": True,

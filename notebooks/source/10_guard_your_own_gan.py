@@ -341,7 +341,7 @@ pd.DataFrame({"operation and line right": tools.sum(), "names a sample": ["yes",
 # </details>
 # <details><summary>C. Lower the learning rate, or bound the networks.</summary>
 #
-# Yes: every iteration enlarged the last one's step. Notebook 07 has the bounds that work.
+# Yes: every iteration enlarged the last one's step. Notebook 07 measures some.
 #
 # </details>
 
