@@ -138,11 +138,11 @@ picture
 
 # %% [markdown]
 # *The middle island.* "Exact centres" beat reality in every number but the width. "Empty rings" fool the width too: look at the picture. A single sample "captures" a mode, and noise captures some by chance; there, KL over all samples
-# is fooled as well, and KL in the circles is not. Each number is blind to one disease, so report all.
+# is low, and KL in the circles is not. Each number is blind to some disease, so report all.
 #
 # ## Beside the published tables
 #
-# We compare with eight lines of two papers, VEEGAN and PacGAN, and play two games of our own on PacGAN's data: **averaged**, the first recipe of notebook 07 in a form for points (relativistic loss, R1, averaged G), and a **plain GAN** with the
+# We compare with eight lines of two papers, VEEGAN and PacGAN, and play two games of our own on PacGAN's data: **averaged**, the first recipe of notebook 07 in a form for points (relativistic loss, R1, alternating updates, small betas, averaged G), and a **plain GAN** with the
 # same networks, units, rate, annealing, batch and length, and without these.
 #
 # **Predict:** VEEGAN's table gives the method "GAN" 1 mode of 8 on the ring; PacGAN's gives it 6.3. And our plain GAN, a mean of ten trials?
@@ -354,7 +354,7 @@ pd.DataFrame(columns)
 # </details>
 # <details><summary>C. Because D cannot tell bridges from islands</summary>
 #
-# D sees them well. Their samples have large gradients, and there are few of them.
+# D may see them very well. A continuous G cannot leave them out.
 # </details>
 #
 # **Transfer.** An image GAN reports precision, the share of its images that lie near real ones. Which generator wins this number?
