@@ -16,7 +16,6 @@ import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 import torch
-from matplotlib.colors import Normalize
 from scipy.special import expit
 
 from utils import data, plots
@@ -249,7 +248,7 @@ def dots(axes, rows, order, colours):
     for fix, its in rows.groupby("fix"):
         y = order.index(fix)
         found = axes.scatter(
-            its.floors, [y] * len(its), c=its.plausible, norm=colours, cmap="cividis", s=30, edgecolors="0.3", linewidths=0.5
+            its.floors, [y] * len(its), c=its.plausible, **colours, cmap="cividis", s=30, edgecolors="0.3", linewidths=0.5
         )
         axes.plot([its.floors.median()] * 2, [y - 0.4, y + 0.4], color="black", linewidth=1.5)
         axes.text(1.02, y, f"{its.plausible.median():.0%}", transform=axes.get_yaxis_transform(), va="center", fontsize=8)
@@ -264,7 +263,7 @@ def dots(axes, rows, order, colours):
 
 
 # %% tags=["hide-input"]
-cured, colours = chosen("cured"), Normalize(0, 0.5)
+cured, colours = chosen("cured"), {"vmin": 0, "vmax": 0.5}
 order = list(cured[cured.lr == 1e-3].groupby("fix").floors.median().sort_values().index)
 alt = f"Floors of {len(cured)} runs by fix, at two rates. Nearest at 1e-3: {', '.join(order[:4])}; {(cured.outcome == 'good').sum()} runs are good."
 picture = plots.Picture(alt=alt, width=10, height=6.4)
@@ -304,24 +303,16 @@ guess("07.part", "the part that is worth most", choices=["normalised units", "av
 
 # %% tags=["hide-input"]
 # What the rows of the figure are called, and which runs they hold
-ALONE = [
-    "plain",
-    "normalised units",
-    "averaging",
-    "annealing",
-    "betas 0 and 0.99",
-    "alternating updates",
-    "relativistic loss",
-    "optimistic Adam",
-    "R1",
-]
+ALONE = "plain; normalised units; averaging; annealing; betas 0 and 0.99; alternating updates; relativistic loss; optimistic Adam; R1".split(
+    "; "
+)
+OTHERS = ["normalised units, averaging, annealing", "optimistic Adam, averaging", "lazy R1", "R3GAN's game"]
 STEPS = {
     "R1, averaging": "R1 + averaging",
     "R1, averaging, annealing": "+ annealing",
     "R1, averaging, annealing, betas 0 and 0.99": "+ betas 0 and 0.99",
+    "recommended": "+ alternating updates = recommended",
 }
-STEPS["recommended"] = "+ alternating updates = recommended"
-OTHERS = ["normalised units, averaging, annealing", "optimistic Adam, averaging", "lazy R1", "R3GAN's game"]
 games = pd.concat([chosen(group) for group in ("controls", "others", "recommended")])
 games = pd.concat([chosen("bar", lr=1e-3).assign(fix="the main recipe's networks"), games])
 games = games[games.outcome.isin(["poor", "good"])].assign(cost=games.cpu_ms / games.cpu_ms[games.fix == "plain"].median())
