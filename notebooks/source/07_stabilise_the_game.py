@@ -73,11 +73,11 @@ def fitted(pulse, frequency, decay):
     return waves @ np.linalg.lstsq(waves, pulse, rcond=None)[0]
 
 
-def draw_fits(axes_row, pulses):
+def draw_fits(axes_row, pulses, colour):
     fit = ring_down(pulses)
     words = np.where(plausible(fit), "plausible", "not plausible")
     for axes, pulse, f, d, said in zip(axes_row, pulses.numpy(), fit.frequency, fit.decay, words, strict=True):
-        axes.plot(pulse, color=plots.GENERATOR_COLOUR, linewidth=0.8)
+        axes.plot(pulse, color=colour, linewidth=0.8)
         axes.plot(fitted(pulse, f, d), "--", color=plots.NAN_COLOUR, linewidth=1.3)
         axes.set_title(f"f = {f:.1f}, d = {d:.2f}: {said}", fontsize=9)
 
@@ -88,7 +88,7 @@ unseen = data.pulses(2000, seed=3).samples  # real pulses that no GAN has seen
 picture = plots.Picture(alt="Three real and three generated pulses, each with the ring-down that fits it best.", height=4)
 grid = picture.subplots(2, 3, sharex=True, sharey=True)
 for row, pulses, title in zip(grid, (unseen[:3], rough.draw(3)), ("real", "generated"), strict=True):
-    draw_fits(row, pulses)
+    draw_fits(row, pulses, plots.GREY if title == "real" else plots.GENERATOR_COLOUR)
     row[0].set_ylabel(f"{title}\n(mV)")
 picture.supxlabel("sample", fontsize=10)
 picture
