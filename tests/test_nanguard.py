@@ -255,13 +255,13 @@ def poisoned(policy, **settings):
     model = nn.Linear(2, 1)
     steps = torch.optim.Adam(model.parameters(), lr=0.1)
     batches = [torch.ones(4, 2) * (math.nan if i == 2 else i) for i in range(6)]
-    loop, seen = guard(batches, model, steps, policy=policy, **settings), 0
+    loop, seen = guard(batches, model, steps, policy=policy, **settings), []
     for x in loop:
-        seen += 1
+        seen.append(1)  # a count would be put back
         steps.zero_grad()
         model(x).square().mean().backward()
         steps.step()
-    return loop, seen, model
+    return loop, len(seen), model
 
 
 @pytest.mark.parametrize("every, bodies", [(None, 6), (1, 6), (4, 8)])
@@ -379,19 +379,19 @@ def test_the_tracer_is_gone_after_every_way_out():
 
     model = nn.Linear(2, 1)
     for way in ("collapse", "break", "error"):
-        seen = 0
+        seen = []
         try:
             for _ in guard(range(3), model):
-                seen += 1
-                if seen == 2 and way == "break":
+                seen.append(1)
+                if len(seen) == 2 and way == "break":
                     break
-                if seen == 2 and way == "error":
+                if len(seen) == 2 and way == "error":
                     raise KeyError("in the replay")
                 with torch.no_grad():
                     model.bias.fill_(math.nan)
         except (Collapse, KeyError):
             pass
-        assert depth() == 0 and seen >= 2
+        assert depth() == 0 and len(seen) >= 2
         with torch.no_grad():
             model.bias.fill_(0)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 
 import torch
@@ -9,7 +10,7 @@ from torch.utils._pytree import tree_leaves, tree_map
 
 from . import verdict as words
 from .frame import source
-from .tensors import clone
+from .tensors import batched, clone
 from .verdict import Verdict
 
 MOST = 16  # trials
@@ -21,9 +22,11 @@ class Blame:
 
     def __init__(self, watch, entry, tracer, event, damage: list[str]):
         self.watch, self.entry, self.tracer, self.event, self.damage = watch, entry, tracer, event, damage
-        self.leaves = [one for one in tree_leaves(entry.batch) if isinstance(one, torch.Tensor) and one.dim()]
+        self.leaves = batched(entry.batch)
         sizes = Counter(len(one) for one in self.leaves).most_common(1)
-        self.count = sizes[0][0] if sizes else None  # samples in the batch
+        agreed = bool(sizes) and (2 * sizes[0][1] > len(self.leaves) or len(self.leaves) == 2)
+        self.count = sizes[0][0] if agreed else None  # samples in the batch
+        self.own = not any(isinstance(one, torch.Tensor) for one in tree_leaves(entry.batch))  # the body draws its samples
 
     def verdict(self) -> Verdict:
         event, number = self.event, self.entry.number
@@ -37,6 +40,8 @@ class Blame:
         before, grew = self.watch.records.words(number)
         grew = grew and (event.largest or 0) > HUGE  # else it was no overflow
         loss, term, line = source(event.place)
+        if event.operation == "scalar_tensor" and (called := re.match(r"[\w.]*?(\w+)\(", term or "")):
+            event.operation = called[1]  # such as logdet, which is made of others
         because = words.cause(number, event, sample, count) + (f"; {before}" if grew else "")
         return Verdict(
             number, because, loss, term, event.operation, event.phase, event.kernel, event.shape, sample,
@@ -63,14 +68,16 @@ class Blame:
             return lived[0], f"verified: without sample {names} the iteration is finite"
         if lived or not sure:
             return [], None
-        return guesses[0], f"without sample {guesses[0][0]} of the batch it breaks all the same"
+        check, shape = f"without sample {guesses[0][0]} of the batch it breaks all the same", self.event.shape
+        other = len(shape) == 1 or shape.count(shape[0]) > 1  # it may be a feature just as well
+        return ([], f"{check}, so it is no sample's") if other else (guesses[0], check)
 
     def _guesses(self) -> tuple[list[list[int]], bool]:
         """Lists of samples that the event's index may mean, and whether the first is good without a trial."""
         rows, size, count = self.event.rows(0), self.event.shape[0], self.count
         # A weight may have a gradient that happens to be as long as the batch, or a part of it.
         doubtful = self.event.shape in self.tracer.shapes and self.event.weight is not None
-        if size == count or (count is None and size in self.tracer.batch_sizes):
+        if size == count or (self.own and size in self.tracer.batch_sizes):
             return ([] if 1 < len(rows) == size else [rows]), not doubtful
         if not count or doubtful:
             return [], False

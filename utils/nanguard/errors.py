@@ -11,7 +11,7 @@ from types import FrameType, TracebackType
 import torch
 
 from .frame import OURS, outwards
-from .tensors import finite
+from .tensors import finite, mask
 from .verdict import Collapse, attach
 
 
@@ -31,10 +31,13 @@ def inwards(trace: TracebackType | None) -> Iterator[FrameType]:
 
 def evidence(raised: list[TracebackType | None]) -> bool:
     """Does one of the frames that an error came through hold a NaN or a loss that is infinite? A best loss so far may be."""
-    for value in (value for trace in raised for frame in inwards(trace) for value in frame.f_locals.values()):
+    frames = [frame for trace in raised for frame in inwards(trace)]
+    if frames and frames[-1].f_code.co_name == "_engine_run_backward":  # detect_anomaly
+        return True
+    for value in (value for frame in frames for value in frame.f_locals.values()):
         if isinstance(value, float) and value != value:
             return True
-        if isinstance(value, torch.Tensor) and not finite(value) and (value.dim() == 0 or bool(value.isnan().any())):
+        if isinstance(value, torch.Tensor) and not finite(value) and (value.dim() == 0 or not mask(value)):
             return True
     return False
 

@@ -14,14 +14,13 @@ import linecache
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from types import FrameType, ModuleType
+from types import FrameType
 
 import torch
-from torch import nn
-from torch.utils._pytree import tree_leaves
+
+from .carried import STATEFUL, hanging
 
 OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
-STATEFUL = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler, torch.Generator)
 
 
 def outwards(frame: FrameType | None) -> Iterator[FrameType]:
@@ -35,12 +34,15 @@ def users(frame: FrameType | None) -> FrameType | None:
     return next((one for one in outwards(frame) if not one.f_code.co_filename.startswith(OURS)), None)
 
 
-def where() -> tuple[tuple | None, str]:
-    """((code, instruction, line number) of the user's code that is running or None, what of torch runs between it and us)."""
+def where() -> tuple[tuple | None, str, bool]:
+    """((code, instruction, line number) of the user's code that is running or None, what of torch runs between it and us, is
+    that code the user's own optimiser?).
+    """
     frame = users(sys._getframe(1))
+    own = frame is not None and isinstance(frame.f_locals.get("".join(frame.f_code.co_varnames[:1])), torch.optim.Optimizer)
     between = itertools.takewhile(lambda one: one is not frame, outwards(sys._getframe(1)))
     parts = " ".join(f"{one.f_code.co_filename}:{one.f_code.co_name}" for one in between).replace("\\", "/")
-    return (None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)), parts
+    return (None if frame is None else (frame.f_code, frame.f_lasti, frame.f_lineno)), parts, own
 
 
 def source(place: tuple | None) -> tuple[str | None, str | None, str | None]:
@@ -96,27 +98,25 @@ class Loop:
         found = {name: view.get(name, others.get(name)) for name in self.carried}
         return {name: value for name, value in found.items() if value is not None}
 
-    def slots(self) -> list[tuple[object, str, object]]:
-        """(owner, name, value) of each carried variable, or attribute of one, that holds tensors; None owns variables."""
-        return [one for name, value in self.values().items() for one in _within(name, value) if _holds_tensors(one[2])]
+    def parts(self) -> Iterator[tuple]:
+        """(name, put, value) of each carried variable, and of what hangs on it; put None stands for bind."""
+        for name, value in self.values().items():
+            yield name, None, value
+            yield from hanging(name, value)
 
     def stateful(self) -> list:
         """Modules, optimisers, schedulers, scalers and generators that the body uses."""
-        found = [one for name, value in self.values().items() for _, _, one in _within(name, value)]
-        found += [one for value in found if isinstance(value, (list, tuple)) and len(value) < 20 for one in value]
+        found = [one for _, _, one in self.parts()]
+        several = [one for one in found if isinstance(one, (list, tuple, dict)) and len(one) < 20]
+        found += [part for one in several for part in (one.values() if isinstance(one, dict) else one)]
         return [one for one in found if isinstance(one, STATEFUL)]
 
-    def put_back(self, owner, name: str, value, copy) -> None:
-        """Bind a slot to the tree of tensors that it was, and give these the numbers that they had."""
-        now, then = tree_leaves(value), tree_leaves(copy)
-        for one, kept in zip(now, then) if len(now) == len(then) else ():
-            if isinstance(one, torch.Tensor) and one.shape == kept.shape and not torch.equal(one, kept):
-                one.copy_(kept)
-        variables = self.view() if owner is None else vars(owner)
-        if owner is None and self.space is None and name not in variables:
-            return  # what is global has no place here
-        variables[name] = value
-        if owner is None and self.space is None and sys.version_info < (3, 13):  # there f_locals writes through
+    def bind(self, name: str, value) -> None:
+        """Give a variable of the frame this value, if it has that variable: what is global has no place here."""
+        variables = self.view()
+        if self.space is not None or name in variables:
+            variables[name] = value
+        if self.space is None and sys.version_info < (3, 13):  # there f_locals writes through
             ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(self.frame), ctypes.c_int(0))
 
     def broken_loss(self) -> bool:
@@ -201,18 +201,3 @@ def _uses(node: ast.AST, uses: dict[str, str], sure: bool) -> None:
     for child in (one for _, value in fields for one in (value if isinstance(value, list) else [value])):
         if isinstance(child, ast.AST):
             _uses(child, uses, inner)
-
-
-def _within(name: str, value) -> list[tuple[object, str, object]]:
-    """The variable itself, and the attributes of an object that is not torch's; of a module its tensors that are no buffers."""
-    opaque = isinstance(value, (type, ModuleType, torch.Tensor, *STATEFUL[1:]))
-    own = vars(value) if not opaque and isinstance(getattr(value, "__dict__", None), dict) else {}
-    kind = torch.Tensor if isinstance(value, nn.Module) else object
-    return [(None, name, value), *((value, key, one) for key, one in own.items() if isinstance(one, kind))]
-
-
-def _holds_tensors(value) -> bool:
-    if isinstance(value, (tuple, list, dict)) and len(value) > 100:
-        return False
-    leaves = tree_leaves(value) if isinstance(value, (torch.Tensor, tuple, list, dict)) else []
-    return any(isinstance(one, torch.Tensor) for one in leaves) and not any(isinstance(one, nn.Parameter) for one in leaves)

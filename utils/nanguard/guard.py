@@ -62,14 +62,14 @@ class guard(Watch):
 
     def __iter__(self) -> Iterator:
         frame = users(sys._getframe(1))
-        self._begin(Loop(frame))
+        self._try(self._begin, Loop(frame))
         with self.ear:
             try:
                 for number, batch in enumerate(self._batches(), 1):
-                    entry = self._open(number, batch)
+                    entry = self._try(self._open, number, batch)
                     yield batch
                     # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past repair.
-                    if self._close(entry) and (yield from self._look()):
+                    if self._try(self._close, entry) and (yield from self._look()):
                         return
                 yield from self._look()
             except GeneratorExit:
@@ -122,6 +122,9 @@ class Call(Loop):
         super().__init__(None)
         self.function = function
 
+    def values(self) -> dict:
+        return {self.function.__name__: self.function} if hasattr(self.function, "__name__") else {}
+
     def runnable(self) -> bool:
         return True
 
@@ -142,16 +145,16 @@ class Step(Watch):
 
     def __call__(self, *args, **kwargs):
         if self.ear is None:
-            self._begin(Call(self.function))
+            self._try(self._begin, Call(self.function))
         self.count += 1
         with self.ear:
-            entry = self._open(self.count, (args, kwargs))
+            entry = self._try(self._open, self.count, (args, kwargs))
             try:
                 result = self.function(*args, **kwargs)
             except (Exception, SystemExit) as error:
                 self._raised(entry, error)
                 raise
-            if self._close(entry):
+            if self._try(self._close, entry):
                 self.drive(self._look())
         return result
 

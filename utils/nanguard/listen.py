@@ -64,9 +64,16 @@ def _run_backward(roots, *arguments, **settings):
     if ear is not None:
         if ear.check is not None:
             ear.clean, ear.check = ear.check(), None
-        for root in (one.detach() for one in roots if isinstance(one, torch.Tensor) and one.numel()):
+        for root in (_bare(one) for one in roots if isinstance(one, torch.Tensor) and one.numel()):
             ear.losses.append(root.abs().amax() if root.is_complex() or root.numel() > 1 else root.reshape(()))
     return _originals[0](roots, *arguments, **settings)
+
+
+def _bare(root: torch.Tensor) -> torch.Tensor:
+    """The numbers of a loss, out of vmap too."""
+    while torch._C._functorch.is_functorch_wrapped_tensor(root):
+        root = torch._C._functorch.get_unwrapped(root)
+    return root.detach()
 
 
 def _next(iterator):

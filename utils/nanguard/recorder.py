@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import math
 import random
@@ -14,6 +15,7 @@ import torch
 from torch import nn
 from torch.utils._pytree import tree_leaves, tree_map
 
+from .carried import remember
 from .tensors import all_finite, clone, counted, finite
 
 SMALL = 4096  # numbers in a weight whose norm is taken after every iteration
@@ -156,7 +158,8 @@ class FlightRecorder:
                 state = clone(thing.state_dict())
                 snapshot.undo.append(lambda thing=thing, state=state: thing.load_state_dict(clone(state)))
         if self.loop is not None:
-            snapshot.undo += [partial(self._put_back, *slot, clone(slot[-1])) for slot in self.loop.slots()]
+            found = [(name, put, value, remember(value)) for name, put, value in self.loop.parts()]
+            snapshot.undo += [partial(self._put_back, *slot) for slot in found if slot[-1]]
             snapshot.values = self.loop.values()
         self.ring.append(snapshot)
 
@@ -176,8 +179,10 @@ class FlightRecorder:
         for undo in snapshot.undo:
             undo()
 
-    def _put_back(self, *slot) -> None:
-        self.loop.put_back(*slot)  # not a partial of the Loop's own: one that is over must not keep its frame alive
+    def _put_back(self, name: str, put, value, restore) -> None:
+        with contextlib.suppress(Exception):  # then the replay is another one, which is said
+            (put or partial(self.loop.bind, name))(value)  # no method of the Loop's own, which would keep its frame alive
+            restore()
 
     def random_state(self) -> list:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""

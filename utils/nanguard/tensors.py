@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import sys
 
 import torch
-from torch.utils._pytree import tree_map
+from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map
 
 
 @torch.no_grad()
@@ -39,10 +40,41 @@ def clone(tree):
         return tree
     array = getattr(sys.modules.get("numpy"), "ndarray", ())
 
-    def copy(leaf):
-        return leaf.detach().clone() if isinstance(leaf, torch.Tensor) else leaf.copy() if isinstance(leaf, array) else leaf
+    def anew(leaf):
+        if isinstance(leaf, torch.Tensor):
+            return leaf.detach().clone()
+        if isinstance(leaf, array):
+            return leaf.copy()
+        own = getattr(leaf, "__dict__", None)
+        if isinstance(own, dict) and any(isinstance(one, torch.Tensor) for one in tree_leaves(list(own.values()))):
+            leaf = copy.copy(leaf)  # a batch of the user's own class
+            vars(leaf).update(tree_map(anew, own))
+        return leaf
 
-    return tree_map(copy, tree)
+    return tree_map(anew, tree)
+
+
+def batched(tree) -> list[torch.Tensor]:
+    """Its tensors whose first axis may be that of the samples: all but numbers, and pictures in a list of them."""
+    groups = {}
+    for path, leaf in tree_flatten_with_path(tree)[0]:
+        if isinstance(leaf, torch.Tensor) and leaf.dim():
+            groups.setdefault(path[:-1], []).append(leaf)
+
+    def pictures(of: list) -> bool:
+        return len(of) > 1 and all(one.dim() == 3 and len(one) in (1, 3, 4) and min(one.shape[1:]) > 4 for one in of)
+
+    return [leaf for of in groups.values() if not pictures(of) for leaf in of]
+
+
+def mask(tensor: torch.Tensor) -> bool:
+    """Does it hold nothing but 0 and minus infinity?"""
+    return not tensor.is_complex() and bool(((tensor == 0) | (tensor == -math.inf)).all())
+
+
+def scalar(tensor: torch.Tensor) -> float:
+    """Its one number; of a complex one the absolute value."""
+    return (tensor.detach().abs() if tensor.is_complex() else tensor.detach()).item()
 
 
 def counted(name: str, value) -> None:

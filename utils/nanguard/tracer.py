@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
 
 from .frame import where
-from .tensors import finite
+from .tensors import batched, finite, mask, scalar
 
 LARGE = 1 << 18  # numbers in a tensor of which no copy is kept
 
@@ -65,19 +65,18 @@ class Tracer(TorchDispatchMode):
         self.running: list[str] = []  # paths of the modules that are running, the innermost last
         self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module, weight) of its forward pass
         self.origin: dict[int, Event] = {}  # storage of a non-finite tensor: the event it comes from
-        self.meant: dict[int, Event] = {}  # of one that is infinite on purpose, as masks are: an event only if it is a loss
+        self.meant: dict[int, Event] = {}  # of one that is so on purpose, as masks are: an event only if nothing else is
         self.in_a_loss: list[Event] = []  # events that reached a number on which backward was called
         self.read: Event | None = None  # the last one that an operation read
         self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
-        self.count, self.batch_sizes, self.hooks, self.held = 0, set(), [], []
+        self.count, self.batch_sizes, self.hooks, self.held = 0, {len(leaf) for leaf in batched(batch)}, [], []
         for path, leaf in tree_flatten_with_path(batch)[0]:
             if hasattr(leaf, "__array_interface__") and getattr(leaf, "ndim", 0) and leaf.dtype.kind == "f":
                 leaf = torch.from_numpy(leaf)
             if isinstance(leaf, torch.Tensor):
-                self.batch_sizes |= {len(leaf)} if leaf.dim() else set()
-                if not finite(leaf) and not bool(((leaf == 0) | (leaf == -math.inf)).all()):  # which is a mask
-                    bad = ~torch.isfinite(leaf)
-                    self.origin[_storage(leaf)] = Event(0, "batch", f"batch{keystr(path)}", bad, leaf[bad][0].item())
+                if not finite(leaf) and not mask(leaf):
+                    bad, of = ~torch.isfinite(leaf), self.origin if bool(torch.isinf(leaf).any()) else self.meant
+                    of[_storage(leaf)] = Event(0, "batch", f"batch{keystr(path)}", bad, scalar(leaf[bad][0]))
 
     def __enter__(self):
         def enter(module, inputs):
@@ -113,18 +112,21 @@ class Tracer(TorchDispatchMode):
         written, inputs = _written(schema, args, kwargs), _tensors((args, kwargs))
         bad = [one for one in inputs if not finite(one)]
         known, meant = ([of[_storage(one)] for one in bad if _storage(one) in of] for of in (self.origin, self.meant))
-        if known:
-            self.read = min(known, key=lambda one: one.order)
-        nan = any(bool(torch.isnan(one).any()) for one in bad)
+        arrived = [one for one in meant if one.phase == "batch"] if self.read is None else []
+        if known or arrived:
+            self.read = min(known or arrived, key=lambda one: one.order)
+        nans = [one for one in bad if bool(torch.isnan(one).any())]
+        nan, wanted = bool(nans), bool(nans) and all(_storage(one) in self.meant for one in nans)
         operation = schema.name.split("::")[-1]
         if "softmax" in operation and bad and not nan and not any(bool((one == math.inf).any()) for one in bad):
-            known = []  # minus infinity is what a mask means; a row of nothing else is what softmax cannot do
+            # Minus infinity is what a mask means, be it a log of 0 and 1; a row of nothing else is what softmax cannot do.
+            known = [one for one in known if "log" not in one.operation]
         small = [one for one in inputs if one.numel() < LARGE]
         before = [one.clone() if any(one is other for other in written) else one for one in small]
         sound = [one for one in inputs if not any(one is other for other in bad)]
-        return operation, written, sound, before, known, meant, bool(bad), nan
+        return operation, written, sound, before, known, meant, bool(bad), nan, wanted
 
-    def _follow(self, schema, args, kwargs, result, operation, written, sound, before, known, meant, bad, nan) -> None:
+    def _follow(self, schema, args, kwargs, result, operation, written, sound, before, known, meant, bad, nan, wanted):
         """What came out, and whose it is."""
         written = written + [one for one in sound if not finite(one)]  # not every schema says so, such as batch_norm's
         node = torch._C._current_autograd_node()
@@ -136,15 +138,18 @@ class Tracer(TorchDispatchMode):
             return  # a view reads no number, and memory that nobody has written yet means nothing
         if operation == "ones_like" and (known or meant) and "torch/autograd/__init__" in where()[1]:
             self.in_a_loss += known or meant  # how a backward pass begins: with a 1 for its loss
-        literal = any(isinstance(one, float) and not math.isfinite(one) for one in tree_leaves((args, kwargs)))
+        literals = [one for one in tree_leaves((args, kwargs)) if isinstance(one, float) and not math.isfinite(one)]
+        wanted = wanted or any(map(math.isnan, literals))  # a NaN on purpose
         for output in {id(one): one for one in (*_tensors(result), *written)}.values():
             self.recent.append((operation, before, output))
             event = min(known, key=lambda one: one.order, default=None)
-            self.origin.pop(_storage(output), None)
-            self.meant.pop(_storage(output), None)
+            if output.numel() * output.element_size() == output.untyped_storage().nbytes():  # else a part of it is written
+                self.origin.pop(_storage(output), None)
+                self.meant.pop(_storage(output), None)
             if finite(output):
                 continue
-            soft = event is None and (literal or (bad and not nan)) and not bool(torch.isnan(output).any())
+            soft = wanted or (bool(literals or (bad and not nan)) and not bool(torch.isnan(output).any()))
+            soft = soft and event is None
             if soft and meant:
                 event = min(meant, key=lambda one: one.order)
             elif event is None:
@@ -157,19 +162,19 @@ class Tracer(TorchDispatchMode):
         bad, nan = ~torch.isfinite(output.detach()), torch.isnan(output.detach())
         bad = nan if infinite and bool(nan.any()) else bad  # infinities came in, and NaN is new
         index = tuple(bad.nonzero()[0].tolist())
-        (place, through), module = where(), self.running[-1] if self.running else None
+        (place, through, stepping), module = where(), self.running[-1] if self.running else None
         phase, weight = "forward", next((self.weights[_storage(one)] for one in inputs if _storage(one) in self.weights), None)
         if node is not None:
             if place is None or "_engine_run_backward" in through:  # else a Function's own backward, or a hook
                 operation, place, module, weight = self.forwards.get(number, (node.name(), place, module, weight))
             phase = "backward"
-        elif place is None or "torch/optim/" in through:
+        elif place is None or "torch/optim/" in through or stepping:
             phase = "optimiser"
         steps = self._steps(output, index) if phase == "forward" else ()
         values = [value for one in inputs if (value := _at(one, output, index)) is not None]
         value = (values[-1] if "div" in kernel else values[0]) if values else None  # of a division, the divisor
         largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
-        phase, result = "outside" if arrived else phase, output[index].item()
+        phase, result = "outside" if arrived else phase, scalar(output[index])
         return Event(self.count, phase, operation, bad, result, kernel, place, module, weight, value, largest, steps)
 
     def _steps(self, output: torch.Tensor, index: tuple[int, ...], most: int = 4) -> tuple[str, ...]:
@@ -210,7 +215,7 @@ def _written(schema, args, kwargs) -> list[torch.Tensor]:
 
 def _tensors(tree) -> list[torch.Tensor]:
     leaves = (one for one in tree_leaves(tree) if isinstance(one, torch.Tensor))
-    return [one for one in leaves if one.is_floating_point() and not one.is_sparse]
+    return [one for one in leaves if (one.is_floating_point() or one.is_complex()) and not one.is_sparse]
 
 
 def _storage(tensor: torch.Tensor) -> int:
@@ -220,6 +225,6 @@ def _storage(tensor: torch.Tensor) -> int:
 def _at(tensor: torch.Tensor, like: torch.Tensor, index: tuple[int, ...]) -> float | None:
     """The element that became like[index]: None unless the shapes agree, or one broadcasts to the other."""
     try:
-        return tensor.detach().expand(like.shape)[index].item()
+        return scalar(tensor.detach().expand(like.shape)[index])
     except RuntimeError:
         return None

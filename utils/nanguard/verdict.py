@@ -136,8 +136,11 @@ def advice(event, grew: bool) -> str:
         return turn("mend or leave out that sample in the data set", "other")
     if event.phase == "outside":
         return turn("look at what the line reads: print torch.isfinite(...).all() of each of its inputs", "other")
-    if math.isnan(event.result) and (event.value or 0) < 0 and any(one in operation for one in ("log", "sqrt", "pow")):
+    rooted = operation.strip("_") in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "pow")
+    if math.isnan(event.result) and (event.value or 0) < 0 and rooted:
         return turn(f"{event.operation} of a negative number: find out where that came from", "other")
+    if math.isnan(event.result) and event.largest == math.inf and "softmax" not in operation and "attention" not in operation:
+        return turn("an infinity went in: find out where that came from", "other")
     if grew:
         return turn("lower the learning rate or bound the networks", "game")
     if operation == "log" and any(one in step for step in event.steps for one in ("sigmoid(", "softmax(")):

@@ -75,7 +75,7 @@ class Watch:
         self.loop, self.ear, self.damaged = Loop(None), None, []
         self.fatal: Entry | None = None  # of the last collapse
         self.running: Entry | None = None  # what runs again
-        self.replayed = self.only_gradients = False
+        self.replayed = self.only_gradients = self.lame = False
 
     @property
     def history(self) -> list[dict]:
@@ -101,6 +101,16 @@ class Watch:
         if self.verdict is not None:
             raise Collapse(self.verdict)
         self.recorder.copy()
+
+    def _try(self, function, *arguments):
+        """What it returns; an error of the guard's own ends the guard, not the loop."""
+        try:
+            return None if self.lame else function(*arguments)
+        except Collapse:
+            raise
+        except Exception as error:
+            self.lame = True
+            warnings.warn(f"the loop goes on without its guard, which failed: {type(error).__name__}: {error}", stacklevel=4)
 
     def _open(self, number: int, batch) -> Entry:
         entry = Entry(number, clone(batch), self.recorder.random_state(), self.loop.values())
@@ -227,17 +237,22 @@ class Watch:
 
     def _judge(self) -> Iterator:
         """The verdict on the window: from the frame itself, or from its source, or what little the first run shows."""
-        blame = yield from self._investigate()
-        return self._told(blame or self._elsewhere())
+        try:
+            blame = (yield from self._investigate()) or self._elsewhere()
+        except Exception as error:
+            return self._told(None, error)
+        return self._told(blame)
 
     def _elsewhere(self) -> Blame | None:
         """The investigation with the bodies run from here, rather than where the loop stands."""
         return self.drive(self._investigate()) if self.loop.runnable() else None
 
-    def _told(self, blame: Blame | None) -> Verdict:
+    def _told(self, blame: Blame | None, error: Exception | None = None) -> Verdict:
         """The verdict in words, with the state before the fatal iteration put back, whatever happens."""
         number = self.window[0].number
         try:
+            if error is not None:
+                raise error
             return unlike(self) if blame is None else blame.verdict()
         except Exception as error:
             because = f"iteration {number} broke; why could not be analysed ({type(error).__name__}: {error})"
@@ -248,12 +263,13 @@ class Watch:
 
     def _last(self, sure: bool) -> Verdict | None:
         """The verdict on a body that ended by an error or a break; None if nothing that is not finite is behind that."""
-        blame = self._elsewhere()
+        blame, verdict = self._elsewhere(), None
         if sure or (blame is not None and blame.event is not None):
-            return self._told(blame)
-        if blame is not None:
-            self.drive(self._again(self.window[0]))  # back to where it ended
-        return None
+            verdict = self._told(blame)
+        if blame is not None and not sure and (verdict is None or "all the same" in (verdict.check or "")):
+            self.drive(self._again(self.window[0]))  # back to where it ended, by another reason
+            return None
+        return verdict
 
     def drive(self, generator: Iterator):
         """Run such a generator to its end, each body from here."""
