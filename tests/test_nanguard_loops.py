@@ -1,6 +1,7 @@
 """The guard around loops as people write them: the gallery's deaths get their verdict, healthy ones stay as they are."""
 
 import copy
+import gc
 import itertools
 import random
 import warnings
@@ -321,6 +322,7 @@ def test_copies_are_at_most_four_times_the_weights_for_adam():
 
 
 def test_nothing_of_torch_is_changed_when_the_loop_is_over():
+    gc.collect()  # a loop by next() that nobody ended still listens
     engine, fetch = torch.autograd._engine_run_backward, torch.utils.data.dataloader._BaseDataLoaderIter.__next__
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
