@@ -223,6 +223,46 @@ def test_the_kernels_buffers_become_arrays(engine):
     assert found == ["moment", True, 1.5, -2]
 
 
+def test_of_three_frames_one_is_answered(engine):
+    """An answer costs the kernel, its server and the page more than a frame does; when frames pile up it still comes."""
+    script = """async code => {
+      const acks = [], sent = [], none = new DataView(new ArrayBuffer(0)), model = { on: (_, hear) => { model.hear = hear; } };
+      model.send = command => sent.push(command.type);
+      new Function(code)();
+      window.widget.render({ model, el: document.createElement("div") });
+      for (const count of [1, 1, 1, 1, 6, 1]) {
+        for (let k = 0; k < count; k++)
+          model.hear({ type: "frame", iteration: 1, state: "running", rates: [], arrays: ["rows", "hazards"] }, [none, none]);
+        await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+        acks.push(sent.filter(type => type === "ack").length);
+      }
+      return acks;
+    }"""
+    code = widget().replace("export default", "window.widget =")
+    assert engine.page.evaluate(script, code) == [0, 0, 1, 1, 2, 2]
+
+
+def test_a_long_run_costs_little_to_draw(started):
+    """Long zigzags are one pixel wide, and no canvas is emptied or its axes drawn again while they stay as they are."""
+    started.page.evaluate("""() => {
+      const pen = CanvasRenderingContext2D.prototype, { beginPath, lineTo, stroke, fillText } = pen, { prototype } = HTMLCanvasElement;
+      const { get, set } = Object.getOwnPropertyDescriptor(prototype, "width");
+      let points = 0;
+      pen.beginPath = function () { points = 0; beginPath.call(this); };
+      pen.lineTo = function (x, y) { points++; lineTo.call(this, x, y); };
+      pen.stroke = function () { if (this.lineWidth > 1) window.widest = Math.max(window.widest, points); stroke.call(this); };
+      pen.fillText = function (...words) { window.texts++; fillText.apply(this, words); };
+      Object.defineProperty(prototype, "width", { get, set(v) { window.emptied += this.isConnected; set.call(this, v); } });
+    }""")
+    noisy = np.random.default_rng(0).uniform(1, 2, (5000, 9))
+    started.frame(5000, rows=noisy)
+    drawn(started.page)
+    started.page.evaluate("() => { window.widest = window.emptied = window.texts = 0; }")
+    started.frame(10, rows=noisy[:10])
+    drawn(started.page)
+    assert started.page.evaluate("() => [window.emptied, window.widest < 300, window.texts < 12]") == [0, True, True]
+
+
 def test_a_long_curve_keeps_its_spike_in_few_entries(engine):
     found = engine.page.evaluate("""() => {
       const series = new parts.Series(9), rows = new Float32Array(9 * 100000).fill(1);

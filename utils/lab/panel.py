@@ -23,6 +23,7 @@ from utils.recipe import Recipe
 from utils.sweep import DATA
 
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
+AHEAD = 6  # frames under way at most: each answer costs kernel, server and page more than its frame does, so not all have one
 DUTY = 0.2  # the largest share of the time that goes into iterations with a frame
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 ASLEEP = "If no lab stands below, its kernel has gone: run this cell again."
@@ -56,7 +57,7 @@ class Lab(anywidget.AnyWidget):
         self.run: Run | None = None  # the live one; built when a page asks for it
         self.recorded: Recorded | None = None  # the one on show
         self.tags, self.outcomes, self.pages, self.queue = itertools.count(1), {}, 0, []
-        self.free, self.heard, self.pace, self.speed = True, 0.0, "normal", None  # free: the view has drawn the last frame
+        self.unseen, self.heard, self.pace, self.speed = [], 0.0, "normal", None  # unseen: iterations of frames under way
         super().__init__()
         self.on_msg(lambda _, command, __: self.hear(command))
         for other in list(Lab.existing):
@@ -72,6 +73,11 @@ class Lab(anywidget.AnyWidget):
     def running(self) -> bool:
         """Is a run going on? It is until its last iteration has been made."""
         return self.worked is not None
+
+    @property
+    def free(self) -> bool:
+        """May one frame more go to the view?"""
+        return len(self.unseen) < AHEAD or not self.threads
 
     @property
     def shown(self) -> Run | Recorded | None:
@@ -102,7 +108,10 @@ class Lab(anywidget.AnyWidget):
         self.heard, kind, tag = time.monotonic(), command.get("type"), command.get("run")
         if kind in ("pause", "bye"):
             self.pause()
-        self.free, self.pages = self.free or kind == "ack", self.pages - (kind == "bye")
+        if kind == "ack":  # the thread need not step aside for this
+            self.unseen = [iteration for iteration in self.unseen if iteration > command["iteration"]]
+            return
+        self.pages -= kind == "bye"
         self.queue.append(kind)  # so that the thread steps aside
         with self.lock:
             self.queue.pop()
@@ -189,7 +198,7 @@ class Lab(anywidget.AnyWidget):
 
     def _meant(self, command: dict) -> None:
         """The run that a choice means: the live one, unless that has ended or is another."""
-        self.lr, self.pace, self.free = rate(command["lr"]), command["speed"], True  # whoever presses a button sees the page
+        self.lr, self.pace, self.unseen = rate(command["lr"]), command["speed"], []  # whoever presses a button sees the page
         if command["settings"] != self.run.settings or self.run.verdict:
             self._begin(command["settings"])
         elif self.recorded:
@@ -202,13 +211,13 @@ class Lab(anywidget.AnyWidget):
             self.pause()
             self.run, self.worked = run, None
         self._tell(run.about())
-        self.free = True
+        self.unseen = []
         self._publish(everything=True)
 
     def _publish(self, said: str = "", everything: bool = False) -> None:
-        """A frame; of a run that goes on only once the view has drawn the last one."""
-        if self.free or not self.running or not self.threads:
-            self.free = False
+        """A frame; of a run that goes on only while few are under way."""
+        if self.free or not self.running:
+            self.unseen = [*self.unseen, self.run.count]
             self._tell(self.shown.frame(self.lr, self.running, everything) | {"speed": self.speed, "said": said})
 
     def _tell(self, message: dict) -> None:
@@ -233,7 +242,7 @@ class Lab(anywidget.AnyWidget):
                     self._publish(said)
 
     def _train(self, run: Run, stop: threading.Event) -> str:
-        """Train until told to stop, NaN, or nobody looks, which is said; a frame whenever the view has drawn the last one."""
+        """Train until told to stop, NaN, or nobody looks, which is said; a frame now and then."""
         began = framed = counted = time.monotonic()
         before, cost = run.count, 0.0
         while True:
@@ -245,7 +254,7 @@ class Lab(anywidget.AnyWidget):
                 now, wait = time.monotonic(), self._wait(run)
                 silent = self.threads and now - max(self.heard, began) > SILENCE
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
-                due = last or wait > 0.05 or (now - framed > max(FRAME, cost / DUTY) and (self.free or not self.threads))
+                due = last or wait > 0.05 or (now - framed > max(FRAME, cost / DUTY) and self.free)
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count

@@ -114,6 +114,7 @@ export class Figure {
   /** The chance that this batch is the last, in figures that grow with it, from 1e-4 on. */
   chance({ hazards, until, cursor }) {
     const p = hazards.entries[hazards.find(Math.min(until, cursor ?? Infinity) + 1) - 1]?.high[0] ?? NaN;
+    if (chance(p) === this.number.textContent) return;
     this.number.textContent = chance(p);
     this.number.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0));
   }

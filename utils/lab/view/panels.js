@@ -128,7 +128,7 @@ function overTime(plot, { run, theme }, side, drawn, { sample, special }) {
   plot.start(theme, [0, 1], y);
   if (side === "fake") plot.area([0, -real], [1, real], theme.band);
   if (side === "fake") plot.text("real", plot.box.right, plot.y(-real) - theme.size * 0.7, theme.muted);
-  for (const one of drawn) plot.line(time, one, { colour, width: 1.3, alpha: 0.75 });
+  for (const one of drawn) plot.line(time, one, { colour, width: 1, alpha: 0.85 });
   if (sample) plot.line(time, sample, { colour: special ? theme.ink : colour, width: 3.5 });
 }
 

@@ -20,6 +20,8 @@ export class Plot {
     this.canvas = canvas;
     this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
     this.small = document.createElement("canvas"); // an image's pixels, before they are stretched
+    this.still = document.createElement("canvas"); // the axes, which seldom change
+    this.key = ""; // what they were drawn for
     this.axes = this.box = this.theme = /** @type {any} */ (null);
     this.spots = /** @type {any[]} */ ([]); // what can be pointed at and clicked: {x, y, side, index, text}
     this.remark = ""; // what the panel's caption adds for this picture
@@ -28,14 +30,29 @@ export class Plot {
 
   /** An empty picture with its axes x and y, each [low, high, knee]; `bare` names those without numbers. */
   start(theme, x, y, bare = "") {
-    const { canvas, pen } = this, ratio = window.devicePixelRatio || 1, { size, grid, muted } = theme;
-    const { clientWidth: width, clientHeight: height } = canvas;
-    Object.assign(canvas, { width: Math.round(width * ratio), height: Math.round(height * ratio) }); // this empties it
-    const left = bare.includes("y") ? 2 : size * 3.3, right = width - size * 0.7;
-    const top = size * 0.55, bottom = height - size * (bare.includes("x") ? 0.5 : 1.45), thin = { colour: muted, width: 1 };
-    Object.assign(this, { theme, axes: { x, y }, box: { left, top, right, bottom }, remark: "", spots: [] });
-    pen.scale(ratio, ratio);
-    Object.assign(pen, { lineJoin: "round", lineCap: "round", font: `${size}px system-ui, sans-serif`, textBaseline: "middle" });
+    const { canvas, still } = this, { size } = theme, ratio = window.devicePixelRatio || 1;
+    const { clientWidth: width, clientHeight: height } = canvas, key = JSON.stringify([width, height, ratio, theme, x, y, bare]);
+    Object.assign(this, { theme, axes: { x, y }, remark: "", spots: [] });
+    if (key !== this.key) {
+      const left = bare.includes("y") ? 2 : size * 3.3, bottom = height - size * (bare.includes("x") ? 0.5 : 1.45), whole = Math.round;
+      this.box = { left: whole(left), top: whole(size * 0.55), right: whole(width - size * 0.7), bottom: whole(bottom) };
+      for (const [one, weight] of /** @type {const} */ ([[canvas, 600], [still, 400]])) {
+        Object.assign(one, { width: whole(width * ratio), height: whole(height * ratio) }); // this empties it
+        this.pen = /** @type {CanvasRenderingContext2D} */ (one.getContext("2d"));
+        this.pen.scale(ratio, ratio);
+        Object.assign(this.pen, { lineJoin: "round", lineCap: "round", textBaseline: "middle", font: `${weight} ${size}px system-ui, sans-serif` });
+      }
+      this.frame(x, y, bare, width);
+      this.key = key;
+    }
+    this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    this.pen.clearRect(0, 0, width, height);
+    this.pen.drawImage(still, 0, 0, canvas.width / ratio, canvas.height / ratio);
+  }
+
+  /** The axes with their numbers. */
+  frame(x, y, bare, width) {
+    const { pen, box: { left, top, right, bottom }, theme: { size, grid, muted } } = this, thin = { colour: muted, width: 1 };
     let last = Infinity; // no two labels on each other
     for (const v of bare.includes("y") ? [] : ticks(y, (bottom - top) / size / 2.4)) {
       const at = this.y(v);
@@ -125,7 +142,7 @@ export class Plot {
 
   /** A quantity of a series as far as `until`, a zigzag through its extremes, with a name at its end; an arrow where it leaves
    * the axis, and dots while they are few, unless it is quiet. */
-  curve(series, q, until, { name = "", quiet = false, ...style }) {
+  curve(series, q, until, { name = "", quiet = false, width = 2, dash = [], ...style }) {
     const { axes: { x, y }, box } = this, points = /** @type {any[]} */ ([]);
     const shown = series.entries.slice(Math.max(series.find(x[0]) - 1, 0), series.find(until + 1));
     let out = null;
@@ -134,7 +151,8 @@ export class Plot {
       if (v < y[0] || v > y[1]) out = [at, v];
     }
     const drawn = points.filter(Boolean), end = drawn.at(-1);
-    this.path(points, { width: shown.length > 300 ? 1.2 : 2, clip: true, ...style });
+    const many = points.length > 200; // a long zigzag of one pixel is drawn 20 to 100 times as fast as a wider one
+    this.path(points, { dash, width, ...style, ...(many && { width: 1, dash: dash.map(v => Math.max(v, 2)) }), clip: true });
     if (shown.length <= 40 && !quiet) this.spray(drawn, 3, style.colour);
     if (out && !quiet) this.arrow([this.x(out[0]), this.y(out[1])], style.colour, short(out[1]));
     if (name && end && end[0] <= box.right) this.text(name, end[0], clamp(end[1], box.top + 6, box.bottom - 6), style.colour);
@@ -150,8 +168,8 @@ export class Plot {
 
   /** Bold words with a halo of the paper's colour: right of a point (or `before` it), or else on the side that has room. */
   text(words, x, y, colour, before = false) {
-    const { pen, theme: { size, paper } } = this, font = `600 ${size}px system-ui, sans-serif`;
-    Object.assign(pen, { font, strokeStyle: paper, fillStyle: colour, lineWidth: 4 });
+    const { pen, theme: { paper } } = this;
+    Object.assign(pen, { strokeStyle: paper, fillStyle: colour, lineWidth: 4 });
     const wide = pen.measureText(words).width + 5, left = x > wide && (before || x + wide > this.canvas.clientWidth);
     pen.textAlign = left ? "right" : "left";
     pen.strokeText(words, x + (left ? -5 : 4), y);

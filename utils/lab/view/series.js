@@ -1,9 +1,9 @@
-// The rows of a run, few enough to be drawn 25 times a second, without losing a spike.
+// The rows of a run, about as many as a panel is wide, so that they are drawn 25 times a second without losing a spike.
 
 /** @type {import("./types.js").Quantity[]} */
 export const QUANTITIES = [
   "loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
-const RECENT = 256, OLD = 512; // rows that stay single, and entries that the others are merged into
+const RECENT = 128, OLD = 256; // rows that stay single, and entries that the others are merged into
 
 /** @typedef {{at: number, low: Float32Array, high: Float32Array}} Entry   a stretch's last iteration, and its extremes */
 /** @type {(a: Entry, b: Entry) => Entry} */

@@ -1,8 +1,9 @@
 // Numbers as people write and type them.
 
 export const clamp = (v, low, high) => Math.max(Math.min(v, high), low);
+const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // made once: a new one takes as long as a curve
 /** 12600 as "12,600". */
-export const whole = n => Math.round(n).toLocaleString("en-US");
+export const whole = n => WHOLE.format(Math.round(n));
 /** A learning rate the way people write it, to its last digit: 0.0003 is "3e-4". */
 export const rateText = lr => lr.toExponential().replace("e+", "e");
 /** The middle one of some numbers. */

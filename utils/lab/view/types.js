@@ -9,8 +9,9 @@
 //   iteration i started from: the engine computes the atlas BEFORE it updates.
 // - Each run has a tag `run` that the engine never uses twice. Whatever the view gets with another tag than its current
 //   run's it drops; a command names the run it means and the engine drops those for another run.
-// - The engine sends the next frame only after the view's `ack` of the last one. An `ack` is also the heartbeat: it comes
-//   at once even from a hidden page, so an engine that is running and hears none for 30 s pauses.
+// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one; the kernel has up to six under way, and
+//   widget.js passes on only every third `ack`. An `ack` is also the heartbeat: it comes at once even from a hidden page, so an
+//   engine that is running and hears none for 30 s pauses.
 
 /** The order of a row: one float an iteration each. Scores are means of probabilities (see scores in Run).
  * @typedef {"loss_g"|"loss_d"|"score_g"|"score_d"|"fake_max"|"fake_min"|"real_max"|"real_min"|"fake_max_z"} Quantity */

@@ -33,6 +33,7 @@ export class View {
     this.guesses = /** @type {Map<number, number[]>} */ (new Map()); // of each run that was here
     this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
     this.said = "";
+    this.theme = /** @type {any} */ (null);
     this.pending = 0;
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
@@ -55,7 +56,8 @@ export class View {
       this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.figure.hazard),
       this.figure.element, this.past.element, below);
     root.replaceChildren(this.root);
-    const { signal } = this.over, redraw = () => this.request(), sizes = new ResizeObserver(redraw);
+    const { signal } = this.over, sizes = new ResizeObserver(() => redraw());
+    const redraw = () => { this.theme = null; this.request(); }; // colours and sizes are read now and then, not for each frame
     sizes.observe(this.root);
     const clock = setInterval(redraw, 1000); // a change of the page's theme is not told to anybody
     signal.addEventListener("abort", () => { sizes.disconnect(); clearInterval(clock); });
@@ -201,6 +203,10 @@ export class View {
 
   draw() {
     const scene = this.scene(), { frame, run } = this, words = this.sentence(scene);
+    if (scene && this.guess.asked) { // first what reads sizes, then what changes words: else all is laid out twice
+      const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
+      this.figure.draw(scene, `${this.headline}, ${place}.`);
+    }
     if (this.verdict.textContent !== words) this.verdict.textContent = words; // it is read aloud
     this.controls?.enable(frame?.state, Boolean(run?.recorded));
     if (!scene || !frame || !run) return;
@@ -208,8 +214,6 @@ export class View {
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
     const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(Math.max(this.series.last, frame.iteration))}`;
     this.past.draw(of, frame.iteration, Boolean(frame.rewind) && !run.recorded);
-    const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
-    if (this.guess.asked) this.figure.draw(scene, `${this.headline}, ${place}.`);
   }
 
   /** What the panels draw: a run as far as `until`, in the window x of iterations, and one of its iterations as a picture. */
@@ -224,7 +228,7 @@ export class View {
     const ghosts = run.recorded ? [] : this.ghosts.map(({ series: rows, run: old }) => (
       { series: rows, strong: old.run === run.parent, name: old.lr === run.lr ? `${old.settings[this.lab?.fork ?? ""]}` : rateText(old.lr) })); // strong: the one it was forked from
     return {
-      theme: figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
+      theme: this.theme ??= figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
       x: past.window(run, frame, series.last), cursor: past.position, pinned: figure.pinned, lowest: figure.lowest,
       narrow: this.root.clientWidth < 700, lives: nanAt ? this.lives(run) : [], // these would tell the answer before
     };
