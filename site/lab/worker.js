@@ -11,7 +11,8 @@ const FIELDS = [
   { name: "latent", label: "Latent", kind: "whole", value: 1, min: 1, max: 64, hint: "random numbers that G starts from" },
   { name: "seed", label: "Seed", kind: "whole", value: 0, min: 0, max: 2 ** 32 - 1 },
 ];
-const BUDGET = 22, SILENCE = 30_000; // milliseconds: of training between two frames, after which nobody seems to look
+const TURN = 8, FRAME = 30, SILENCE = 30_000; // milliseconds: of training without a look at what was said, from frame to frame at
+// least, after which nobody seems to look
 const CAP = 400_000; // iterations that one Start makes
 
 /** @type {any} */ let page; // its first message: the engine's bytes, the start values, the recorded runs
@@ -21,7 +22,7 @@ const CAP = 400_000; // iterations that one Start makes
 /** @type {Recorded|null} */ let recorded = null; // the one on show
 /** @type {"ready"|"running"|"paused"|"ended"} */ let state = "ready";
 let tags = 0, pace = "normal", said = "", startedAt = 0; // startedAt: iterations made before the last Start
-let sent = 0, looksSent = 0, free = true, due = false; // rows and looks the view has; may a frame go? is one waiting?
+let sent = 0, looksSent = 0, free = true, due = false, framed = 0; // rows and looks the view has; may a frame go? is one waiting? the last one
 let heard = 0, speed = /** @type {number|null} */ (null), counted = [0, 0]; // when the view last spoke; iterations a second
 let pending = false; // is a tick on its way?
 const { port1, port2 } = new MessageChannel(); // a delay of zero: setTimeout would wait 4 ms
@@ -57,7 +58,7 @@ function publish() {
     hazardAt: Float32Array.from(fresh, ([at]) => at), hazards: Float32Array.from(fresh, ([, chance]) => chance),
     speed, dead: run.dead, rewind: state === "running" ? null : run.rewind, said,
   });
-  [sent, looksSent, free] = [run.made, looks.length, false];
+  [sent, looksSent, free, framed] = [run.made, looks.length, false, performance.now()];
 }
 
 // ---- the clock
@@ -77,7 +78,7 @@ function tick() {
   pending = false;
   if (state !== "running") return;
   const now = performance.now(), slow = wait() > 4;
-  while (!slow && !run.verdict && performance.now() < now + BUDGET) run.advance(false);
+  while (!slow && !run.verdict && performance.now() < now + TURN) run.advance(false);
   if (now - counted[0] > 500) {
     speed = (run.count - counted[1]) / (now - counted[0]) * 1000;
     counted = [now, run.count];
@@ -87,9 +88,10 @@ function tick() {
     free = true; // that frame was lost: this one waits for nobody
     return halt("Paused: for half a minute nobody looked.");
   }
-  if (free && !run.verdict) run.advance(true);
+  const show = free && (slow || performance.now() > framed + FRAME);
+  if (show && !run.verdict) run.advance(true);
   if (run.verdict) state = "ended";
-  if (free || run.verdict) publish();
+  if (show || run.verdict) publish();
   tickIn(slow ? wait() : 0);
 }
 

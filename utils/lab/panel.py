@@ -24,7 +24,7 @@ from utils.sweep import DATA
 
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
 AHEAD = 6  # frames under way at most: each answer costs kernel, server and page more than its frame does, so not all have one
-DUTY = 0.2  # the largest share of the time that goes into iterations with a frame
+DUTY = 0.2  # the largest share of the thread's own time that goes into iterations with a frame
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 ASLEEP = "If no lab stands below, its kernel has gone: run this cell again."
 # JupyterLab shows the sentence only where no live view follows, and then instead of its own "model not found".
@@ -244,7 +244,7 @@ class Lab(anywidget.AnyWidget):
     def _train(self, run: Run, stop: threading.Event) -> str:
         """Train until told to stop, NaN, or nobody looks, which is said; a frame now and then."""
         began = framed = counted = time.monotonic()
-        before, cost = run.count, 0.0
+        before, cost, worked = run.count, 0.0, time.thread_time()
         while True:
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
@@ -254,7 +254,9 @@ class Lab(anywidget.AnyWidget):
                 now, wait = time.monotonic(), self._wait(run)
                 silent = self.threads and now - max(self.heard, began) > SILENCE
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
-                due = last or wait > 0.05 or (now - framed > max(FRAME, cost / DUTY) and self.free)
+                paid = wait > 0.002 or time.thread_time() - worked > cost / DUTY  # not by the clock: others use the processor too
+                due = last or wait > 0.05 or (now - framed > FRAME and paid and self.free)
+                worked = time.thread_time() if due else worked
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
@@ -262,7 +264,7 @@ class Lab(anywidget.AnyWidget):
                     return "Paused: for half a minute nobody looked." if silent else ""
                 if due:
                     self._publish()
-                    framed, cost = now, time.monotonic() - now
+                    framed, cost = now, time.thread_time() - worked
             if wait > 0.002:
                 stop.wait(wait)
 

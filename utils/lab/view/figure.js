@@ -123,12 +123,13 @@ export class Figure {
   cross(scene, { part: { panel, plot, canvas, element }, x, y }) {
     const far = spot => Math.hypot(spot.x - x, spot.y - y), { tip } = this, { box } = plot, colour = scene.theme.muted;
     const near = plot.spots.filter(spot => far(spot) < 22).sort((a, b) => far(a) - far(b))[0];
-    const hit = this.hit = near ?? { x, y, text: panel.read?.(scene, ...plot.values(x, y)) };
-    tip.hidden = !hit.text;
-    if (!hit.text) return;
+    const words = near ? panel.spot(scene, near) : panel.read?.(scene, ...plot.values(x, y));
+    this.hit = near;
+    tip.hidden = !words;
+    if (!words) return;
     if (near) plot.ring(near.x, near.y, 6, scene.theme.ink, 2);
     else plot.path([[x, box.top], [x, box.bottom]], { colour, width: 1 });
-    if (tip.textContent !== hit.text) tip.textContent = hit.text;
+    if (tip.textContent !== words) tip.textContent = words;
     if (tip.parentElement !== element) element.append(tip);
     tip.classList.toggle("left", x > canvas.clientWidth / 2); // in the corner where one does not point
   }

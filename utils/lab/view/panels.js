@@ -1,5 +1,5 @@
 // All panels, as a table. `title(run)`: words, and the colour they are in. `draw(plot, scene)` returns what it shows, in words.
-// `read(scene, x, y)`: what stands at a place, where no dot is near. A scene is what scene() in view.js returns.
+// `read(scene, x, y)`: what stands at a place, and `spot(scene, dot)` at a dot that is near. A scene is what scene() in view.js returns.
 
 import { QUANTITIES } from "./series.js";
 import { chance, clamp, median, short, whole } from "./text.js";
@@ -215,8 +215,9 @@ const atlas = {
   },
 };
 
-/** A generated sample's dot in words. */
-function dotWords({ run, picture: { z, lengths, fakeLogits } }, k) {
+/** A sample's dot in words. */
+function dotWords({ run, picture: { z, lengths, fakeLogits, realLogits } }, { side, index: k }) {
+  if (side === "real") return `real sample ${k}\nlogit ${short(realLogits[k])}`;
   const latent = run.slice ? `|z| = ${short(lengths?.[k] ?? NaN)}, along the slice ${short(z[k])}` : `z = ${short(z[k])}`;
   return `generated sample ${k}\n${latent}\nlogit ${short(fakeLogits[k])}`;
 }
@@ -230,9 +231,8 @@ const along = {
     const values = [0, ...curve, ...fakeLogits, ...realLogits].filter(Number.isFinite);
     plot.start(theme, [-run.reach, run.reach], logitAxis(run, Math.min(...values), Math.max(...values)));
     plot.line(Array.from(curve, (_, k) => (2 * k / (curve.length - 1) - 1) * run.reach), curve, { colour: theme.ink });
-    plot.dots(z, fakeLogits, radius, theme.g, index => ({ side: "fake", index, text: dotWords(scene, index) }));
-    plot.dots(realLogits.map(() => run.reach * 0.97), realLogits, radius, theme.real,
-      index => ({ side: "real", index, text: `real sample ${index}\nlogit ${short(realLogits[index])}` }));
+    plot.dots(z, fakeLogits, radius, theme.g, "fake");
+    plot.dots(realLogits.map(() => run.reach * 0.97), realLogits, radius, theme.real, "real");
     cliffs(plot, scene, 0.4); // where dots are low
     const clicked = pinned?.iteration === picture.iteration && pinned;
     for (const [one, colour] of [[clicked, theme.muted], [verdict, theme.cliff]]) {
@@ -243,6 +243,7 @@ const along = {
     const ends = [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
     return fakeLogits.length ? `logits of ${whole(fakeLogits.length)} generated samples from ${ends}` : "no batch yet";
   },
+  spot: dotWords,
   read(scene, z) {
     const value = scene.picture.curve[nearest(scene, z)];
     return value === undefined ? "" : `z = ${short(z)}\nD's logit ${short(value)}`;

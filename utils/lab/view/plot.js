@@ -23,7 +23,7 @@ export class Plot {
     this.still = document.createElement("canvas"); // the axes, which seldom change
     this.key = ""; // what they were drawn for
     this.axes = this.box = this.theme = /** @type {any} */ (null);
-    this.spots = /** @type {any[]} */ ([]); // what can be pointed at and clicked: {x, y, side, index, text}
+    this.spots = /** @type {any[]} */ ([]); // what can be pointed at and clicked: {x, y, side, index}
     this.remark = ""; // what the panel's caption adds for this picture
     this.kept = { run: 0, steps: 0 }; // how far the axis reached in the picture before
   }
@@ -122,14 +122,14 @@ export class Plot {
     this.path(places.flatMap(([x, y]) => [[x, y], [x + 0.01, y], null]), { colour, width: 2 * radius, clip: true });
   }
 
-  /** Dots at values; beyond the axes they are arrows at the edge. `about(k)`: what pointing at one gives. */
-  dots(xs, ys, radius, colour, about = /** @type {any} */ (null)) {
+  /** Dots at values; beyond the axes they are arrows at the edge. Those of a side can be pointed at. */
+  dots(xs, ys, radius, colour, side = "") {
     const { box } = this, places = /** @type {any[]} */ (Array.from(ys, (v, k) => [this.x(xs[k]), this.y(v)]));
     const inside = ([x, y]) => x >= box.left && x <= box.right && y >= box.top && y <= box.bottom;
     this.spray(places.filter(inside), radius, colour);
     for (const place of places) if (!inside(place)) this.arrow(place, colour);
-    const edge = ([x, y]) => ({ x: clamp(x, box.left, box.right), y: clamp(y, box.top, box.bottom) });
-    if (about) this.spots.push(...places.map((place, k) => ({ ...edge(place), ...about(k) })));
+    const spot = ([x, y], index) => ({ x: clamp(x, box.left, box.right), y: clamp(y, box.top, box.bottom), side, index });
+    if (side) this.spots.push(...places.map(spot));
   }
 
   /** An arrow at the edge of the box, towards a place outside, with words. */

@@ -57,7 +57,7 @@ export class View {
       this.figure.element, this.past.element, below);
     root.replaceChildren(this.root);
     const { signal } = this.over, sizes = new ResizeObserver(() => redraw());
-    const redraw = () => { this.theme = null; this.request(); }; // colours and sizes are read now and then, not for each frame
+    const redraw = () => { this.theme = null; this.request(); }; // colours are read now and then, not for each frame
     sizes.observe(this.root);
     const clock = setInterval(redraw, 1000); // a change of the page's theme is not told to anybody
     signal.addEventListener("abort", () => { sizes.disconnect(); clearInterval(clock); });
