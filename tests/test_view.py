@@ -245,7 +245,8 @@ def test_of_three_frames_one_is_answered(engine):
 def test_a_long_run_costs_little_to_draw(started):
     """Long zigzags are one pixel wide, and no canvas is emptied or its axes drawn again while they stay as they are."""
     started.page.evaluate("""() => {
-      const pen = CanvasRenderingContext2D.prototype, { beginPath, lineTo, stroke, fillText } = pen, { prototype } = HTMLCanvasElement;
+      const pen = CanvasRenderingContext2D.prototype, { beginPath, lineTo, stroke, fillText } = pen;
+      const { prototype } = HTMLCanvasElement;
       const { get, set } = Object.getOwnPropertyDescriptor(prototype, "width");
       let points = 0;
       pen.beginPath = function () { points = 0; beginPath.call(this); };

@@ -8,7 +8,7 @@ const TITLES = ["naive loss", "loss from the logit", "BCELoss", "log(. + 1e-8)"]
 const FIELDS = [
   { name: "loss", label: "Loss", kind: "choice", value: LOSSES[0], options: LOSSES },
   { name: "batch", label: "Batch", kind: "whole", value: 64, min: 2, max: 1024 },
-  { name: "latent", label: "Latent", kind: "whole", value: 1, min: 1, max: 64, hint: "random numbers that G starts from" },
+  { name: "latent", label: "Latent", kind: "whole", value: 1, min: 1, max: 64 },
   { name: "seed", label: "Seed", kind: "whole", value: 0, min: 0, max: 2 ** 32 - 1 },
 ];
 const TURN = 8, FRAME = 30, SILENCE = 30_000; // milliseconds: of training without a look at what was said, from frame to frame at

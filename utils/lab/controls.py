@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from utils.checks import number, one_of, shown, whole
+from utils.checks import number, of_type, one_of, whole
 from utils.data import DATA_SETS
 from utils.recipe import FIXES, RECOMMENDED, Recipe
 
@@ -20,8 +20,7 @@ class Controls:
     """The controls of a lab whose own recipe this is: `values` are what they show at the start."""
 
     def __init__(self, recipe: Recipe, seed: int):
-        if not isinstance(recipe, Recipe):
-            raise TypeError(f"recipe must be a Recipe, not {shown(recipe)}")
+        of_type("recipe", recipe, Recipe, "a Recipe")
         self.lr, boxes = rate(recipe.lr), {"seed": seed} | {name: getattr(recipe, name) for name in BOXES if name != "seed"}
         boxes = {name: whole(f"the lab's {name}", boxes[name], *limits) for name, limits in BOXES.items()}
         own = {"lr": recipe.lr, "data": recipe.data} | {name: value for name, value in boxes.items() if name != "seed"}

@@ -23,8 +23,8 @@ from utils.recipe import Recipe
 from utils.sweep import DATA
 
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
-AHEAD = 6  # frames under way at most: each answer costs kernel, server and page more than its frame does, so not all have one
-DUTY = 0.2  # the largest share of the thread's own time that goes into iterations with a frame
+AHEAD = 6  # frames under way at most: an answer costs kernel, server and page more than a frame does, so not all have one
+EVERY = 8  # iterations from frame to frame at least, unless they take long or wait: a frame costs half of one
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 ASLEEP = "If no lab stands below, its kernel has gone: run this cell again."
 # JupyterLab shows the sentence only where no live view follows, and then instead of its own "model not found".
@@ -75,11 +75,6 @@ class Lab(anywidget.AnyWidget):
         return self.worked is not None
 
     @property
-    def free(self) -> bool:
-        """May one frame more go to the view?"""
-        return len(self.unseen) < AHEAD or not self.threads
-
-    @property
     def shown(self) -> Run | Recorded | None:
         """The run on show, a live or a recorded one."""
         return self.recorded or self.run
@@ -109,7 +104,7 @@ class Lab(anywidget.AnyWidget):
         if kind in ("pause", "bye"):
             self.pause()
         if kind == "ack":  # the thread need not step aside for this
-            self.unseen = [iteration for iteration in self.unseen if iteration > command["iteration"]]
+            self.unseen = [iteration for iteration in self.unseen if iteration > command.get("iteration", 0)]
             return
         self.pages -= kind == "bye"
         self.queue.append(kind)  # so that the thread steps aside
@@ -215,10 +210,8 @@ class Lab(anywidget.AnyWidget):
         self._publish(everything=True)
 
     def _publish(self, said: str = "", everything: bool = False) -> None:
-        """A frame; of a run that goes on only while few are under way."""
-        if self.free or not self.running:
-            self.unseen = [*self.unseen, self.run.count]
-            self._tell(self.shown.frame(self.lr, self.running, everything) | {"speed": self.speed, "said": said})
+        self.unseen = [*self.unseen, self.run.count]
+        self._tell(self.shown.frame(self.lr, self.running, everything) | {"speed": self.speed, "said": said})
 
     def _tell(self, message: dict) -> None:
         arrays = {name: value for name, value in message.items() if isinstance(value, np.ndarray)}
@@ -244,7 +237,7 @@ class Lab(anywidget.AnyWidget):
     def _train(self, run: Run, stop: threading.Event) -> str:
         """Train until told to stop, NaN, or nobody looks, which is said; a frame now and then."""
         began = framed = counted = time.monotonic()
-        before, cost, worked = run.count, 0.0, time.thread_time()
+        before = drawn = run.count
         while True:
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
@@ -254,9 +247,8 @@ class Lab(anywidget.AnyWidget):
                 now, wait = time.monotonic(), self._wait(run)
                 silent = self.threads and now - max(self.heard, began) > SILENCE
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
-                paid = wait > 0.002 or time.thread_time() - worked > cost / DUTY  # not by the clock: others use the processor too
-                due = last or wait > 0.05 or (now - framed > FRAME and paid and self.free)
-                worked = time.thread_time() if due else worked
+                late = now - framed > (FRAME if wait > 0.002 or run.count >= drawn + EVERY else 0.5)
+                due = last or ((late or wait > 0.05) and (len(self.unseen) < AHEAD or not self.threads))
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
@@ -264,7 +256,7 @@ class Lab(anywidget.AnyWidget):
                     return "Paused: for half a minute nobody looked." if silent else ""
                 if due:
                     self._publish()
-                    framed, cost = now, time.thread_time() - worked
+                    framed, drawn = now, run.count
             if wait > 0.002:
                 stop.wait(wait)
 

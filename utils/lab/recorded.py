@@ -11,7 +11,7 @@ import torch
 
 from utils import data
 from utils.autopsy import explain_trace
-from utils.checks import shown
+from utils.checks import of_type, shown
 from utils.lab.run import REALS, about, verdict
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 
@@ -20,11 +20,10 @@ FAR = np.abs(ATLAS_Z) <= 2  # what 95 of 100 draws look like
 
 def checked(folder) -> Path:
     """`folder` as a Path; TypeError or ValueError unless it is an existing folder."""
-    if not isinstance(folder, (str, Path)):
-        raise TypeError(f"folder must be a path to recorded runs, not {shown(folder)}")
-    if not Path(folder).is_dir():
+    path = Path(of_type("folder", folder, (str, Path), "a path to recorded runs"))
+    if not path.is_dir():
         raise ValueError(f"folder must be an existing folder of recorded runs, not {shown(str(folder))}")
-    return Path(folder)
+    return path
 
 
 def listed(folder: Path) -> list[dict]:

@@ -15,8 +15,7 @@ STYLE = (HERE / "style.css").read_text(encoding="utf-8")
 
 
 def join(*texts: str) -> str:
-    """JavaScript modules as one text, in this order: without their `import` lines from files and the word `export` (an
-    `export default` stays)."""
+    """JavaScript modules as one text, in this order, without `import` lines from files and `export` (but `export default`)."""
     without_imports = re.sub(r'^import [^;]*? from "\.[^"]+";\n', "", "\n".join(texts), flags=re.M)
     return re.sub(r"^export (?!default)", "", without_imports, flags=re.M)
 

@@ -129,8 +129,6 @@ export class Controls {
 
   /** Mark the buttons that have no effect now. */
   enable(state, recorded) {
-    if (state === this.state && recorded === this.recorded) return;
-    this.recorded = recorded;
     this.state = state;
     this.buttons.forEach((element, k) => allow(element, this.on(BUTTONS[k][2])));
     for (const element of this.live) element.hidden = recorded;

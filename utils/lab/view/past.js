@@ -90,8 +90,7 @@ export class Past {
   /** @param {string} of   " of 4,844", or nothing where that would tell the end */
   draw(of, latest, canFork) {
     const few = this.stops.length < 2, words = `iteration ${whole(this.position ?? latest)}`;
-    const { slider } = this, max = Math.max(this.stops.length - 1, 0), value = Math.max(this.at, 0);
-    if (slider.disabled !== few || slider.max !== String(max) || slider.value !== String(value)) Object.assign(slider, { max, value, disabled: few });
+    Object.assign(this.slider, { max: Math.max(this.stops.length - 1, 0), value: Math.max(this.at, 0), disabled: few });
     this.slider.setAttribute("aria-valuetext", words);
     this.where.textContent = words + of;
     allow(this.play, !few);

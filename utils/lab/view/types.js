@@ -39,8 +39,7 @@
  * @property {string|number} value      at the start
  * @property {string[]} [options]       of a choice; a value outside the menu (Lab's own recipe) is one option more
  * @property {number} [min]             of a whole number
- * @property {number} [max]
- * @property {string} [hint] */
+ * @property {number} [max] */
 
 /** @typedef {Object<string, string|number>} Settings   field name to value, always all fields */
 
@@ -138,7 +137,7 @@
  * @property {"fake"|"real"|null} side  whose sample it was
  * @property {number|null} index        which of the batch; its pulse is fake[k] with fakeIndex[k] = index, or real[index]
  * @property {string} [rare]            "z = 3.89, 1 draw in 9,976 is as far out"
- * @property {Float32Array} [sample]    never sent: the view fills it in */
+ */
 
 /** @typedef {Lab|Run|Frame|Moment} FromEngine */
 
