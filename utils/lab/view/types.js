@@ -136,8 +136,7 @@
  * @property {string} [term]            "log(1 - D(G(z)))"
  * @property {"fake"|"real"|null} side  whose sample it was
  * @property {number|null} index        which of the batch; its pulse is fake[k] with fakeIndex[k] = index, or real[index]
- * @property {string} [rare]            "z = 3.89, 1 draw in 9,976 is as far out"
- */
+ * @property {string} [rare]            "z = 3.89, 1 draw in 9,976 is as far out" */
 
 /** @typedef {Lab|Run|Frame|Moment} FromEngine */
 
