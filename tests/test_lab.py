@@ -344,7 +344,7 @@ def test_a_lab_makes_no_networks_before_a_page_asks(monkeypatch):
 
 
 def test_without_threads_start_runs_for_a_while_sends_frames_and_returns(new, monkeypatch):
-    monkeypatch.setattr(panel, "IN_TURN", 0.5)
+    monkeypatch.setattr(panel, "IN_TURN", 2.0)
     page = new(SMALL, threads=False, answers=False)
     page.press("start")
     assert page.lab.run.count > 0 and threads() == 0 and page.last("frame")["state"] == "paused"

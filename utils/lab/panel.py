@@ -247,7 +247,7 @@ class Lab(anywidget.AnyWidget):
                 now, wait = time.monotonic(), self._wait(run)
                 silent = self.threads and now - max(self.heard, began) > SILENCE
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
-                late = now - framed > (FRAME if wait > 0.002 or run.count >= drawn + EVERY else 0.5)
+                late = now - framed > (FRAME if wait > 0.002 or run.count >= drawn + EVERY else 0.2)
                 due = last or ((late or wait > 0.05) and (len(self.unseen) < AHEAD or not self.threads))
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
