@@ -92,6 +92,7 @@ later.style.format(precision=3, na_rep="")
 #
 # What a loss *teaches* is its slope. The broad grey line is the slope on paper, the thin one what torch computes in 32 bits.
 
+
 # %% tags=["setup", "hide-input"]
 def gradients(name, x):
     """The slope of D's loss and of G's at each generated logit of x, beside real logits of 0: two tensors like x."""
@@ -148,6 +149,7 @@ picture
 
 # %%
 guess("06.dead", "dead runs in which G's loss still moves", unit="of 4 runs")
+
 
 # %%
 def pulled(gan):
@@ -223,7 +225,15 @@ FAMILIES = {
 }
 MARKS = {"NaN": ("x", "black"), "dead": ("s", "#777777"), "alive": (">", "none"), "hurt": ("D", "none")}
 # By verdict, the best first.
-COLOURS = {"cures": "#006D4F", "unproven": "#7A5C00", "delays": "#9A2E6F", "masks": "#666666", "dead": "#666666", "no help": "black", "hastens": "black"}
+COLOURS = {
+    "cures": "#006D4F",
+    "unproven": "#7A5C00",
+    "delays": "#9A2E6F",
+    "masks": "#666666",
+    "dead": "#666666",
+    "no help": "black",
+    "hastens": "black",
+}
 shown = judged.xs(1e-3, level="lr")
 shown = shown.assign(order=shown.verdict.map(list(COLOURS).index)).sort_values(["order", "ratio"], ascending=[True, False])
 placed = {family: [fix for fix in shown.index if fix in text.split("; ")] for family, text in FAMILIES.items()}
@@ -245,7 +255,14 @@ def strip(axes, rate):
         axes.plot(at, ROWS.index(row.fix) + 0.5 * ((row.seed * 0.618) % 1 - 0.5), marker, mec="black", mfc=face, markersize=4)
     for fix, rated in shown.iterrows():
         ratio = f" {rated.ratio:.2g} ({rated.low:.3g} to {rated.high:.3g})" if rated.ended else ""
-        axes.text(1.02, ROWS.index(fix), rated.verdict + ratio, color=COLOURS[rated.verdict], va="center", transform=axes.get_yaxis_transform())
+        axes.text(
+            1.02,
+            ROWS.index(fix),
+            rated.verdict + ratio,
+            color=COLOURS[rated.verdict],
+            va="center",
+            transform=axes.get_yaxis_transform(),
+        )
     axes.set(xscale="log", xlabel="iteration", ylim=(len(ROWS) - 0.4, -0.6))
     axes.set_xlim(min(lives[rate]) / 4, 4 * runs.cap[runs.lr == rate].max())
     axes.grid(axis="y", color="0.95")
@@ -413,12 +430,14 @@ check("6.2", cut_of_d)
 # The MATLAB section has it.
 # </details>
 
+
 # %% tags=["stub"]
 def loss_of_fakes(logits):
     return ____
 
 
 check("6.3", loss_of_fakes)
+
 
 # %% tags=["solution"]
 def loss_of_fakes(logits):

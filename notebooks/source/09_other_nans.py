@@ -94,7 +94,10 @@ def message(function):
 # One iteration from left to right, and the sections by the phase in which their NaN is born
 BORN = {
     "the data": ("batch", "8  constant column"),
-    "forward pass": ("loss", "1  divergence\n2  log of a sigmoid\n4  half precision\n6  empty mean\n7  std of one sample\n10  log of a spectrum\n11  spectral norm\n12  overflow"),
+    "forward pass": (
+        "loss",
+        "1  divergence\n2  log of a sigmoid\n4  half precision\n6  empty mean\n7  std of one sample\n10  log of a spectrum\n11  spectral norm\n12  overflow",
+    ),
     "backward pass": ("gradients", "3  root at 0\n7  variance of 0\n9  where"),
     "optimiser": ("weights", "5  Adam in float16"),
 }
@@ -123,11 +126,13 @@ BAD, ZERO = torch.tensor([math.nan, 1.0]), torch.zeros(1, requires_grad=True)
 
 def anomaly(function):
     """A call that runs forward and backward under detect_anomaly."""
+
     def run():
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it warns that it is slow
             with torch.autograd.detect_anomaly():
                 function(ZERO).sum().backward()
+
     return run
 
 
@@ -182,7 +187,9 @@ while not grown or math.isfinite(grown[-1]):
     grown.append((error * x).square().mean().item())
     error = error * (1 - 2 * x.square().mean())
 out_of_the_blue = recorded("pulses_lr1e-4")[0].loss_d[-len(grown) : -1]
-picture = plots.Picture(alt="Before the end a diverging loss climbs a straight line on a log axis; D's loss stays where it was.")
+picture = plots.Picture(
+    alt="Before the end a diverging loss climbs a straight line on a log axis; D's loss stays where it was."
+)
 axes = picture.subplots()
 before = range(1 - len(grown), 0)
 axes.plot(before, grown[:-1], "s-", color="#117733", markersize=4)
@@ -229,6 +236,7 @@ judge("the same with Tensor.norm", lambda w, i: ((w * torch.zeros(3)).norm() - 1
 # `Tensor.norm` defines its slope at 0 as 0, and survives. Perceptual losses divide features by their length and add the epsilon *outside* the root, where
 # it protects the division and not the slope:
 
+
 # %%
 def perceptual(w, i, inside=0.0):
     features = w * torch.zeros(3)
@@ -243,6 +251,7 @@ judge("the same with the epsilon inside", lambda w, i: perceptual(w, i, inside=1
 #
 # The cliff of the sigmoid is nearer: it is at 8.3 in float16 and at 6.2 in bfloat16. Autocast moves the loss there without being asked.
 
+
 # %%
 def autocast(w, i):
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -255,6 +264,7 @@ judge("an overflow in float16", lambda w, i: (300 * w.half()).square().float().s
 # %% [markdown]
 # float16 ends at 65,504. A `GradScaler` skips an iteration whose gradients overflow, and halves its scale. Two networks share one here; D overflows in each
 # iteration, and G's gradient is 1e-8:
+
 
 # %% tags=["hide-input"]
 def last_gradients(shared):
@@ -281,6 +291,7 @@ pd.DataFrame([last_gradients(True), last_gradients(False)], index=["one scaler f
 #
 # Adam divides by the root of its second moment plus 1e-8. Both are 0 in float16 for a gradient of 1e-4.
 
+
 # %%
 def adam(weights, lr):
     return torch.optim.Adam(weights, lr, foreach=False)
@@ -304,6 +315,7 @@ print("largest gradient:", logits.grad.abs().max().item())
 
 # %% [markdown]
 # With gradient accumulation one empty micro-batch is enough, since the sum of all of them is NaN then:
+
 
 # %%
 def accumulated(w, i):
@@ -351,7 +363,10 @@ judge("the same with two where", lambda w, i: torch.where(w > 1, torch.log(torch
 
 # %%
 window = torch.hann_window(16)
-judge("the log of a magnitude", lambda w, i: torch.stft(w * torch.zeros(64), 16, window=window, return_complex=True).abs().log().mean())
+judge(
+    "the log of a magnitude",
+    lambda w, i: torch.stft(w * torch.zeros(64), 16, window=window, return_complex=True).abs().log().mean(),
+)
 
 # %% [markdown]
 # ## 11. Spectral norm of a layer that starts at zero
@@ -393,7 +408,10 @@ PLOT = {
     "spectral norm of zero weights": "the largest singular value",
     "LSGAN at a huge logit": "the largest logit",
 }
-rows = [(cause, verdict.operation, verdict.phase, PLOT[cause], verdict.advice.split("; notebook")[0]) for cause, verdict in catalogue]
+rows = [
+    (cause, verdict.operation, verdict.phase, PLOT[cause], verdict.advice.split("; notebook")[0])
+    for cause, verdict in catalogue
+]
 pd.DataFrame(rows, columns=["cause", "operation", "phase", "plot this", "then"]).set_index("cause")
 
 # %% [markdown]
@@ -477,12 +495,14 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 # Section 3: where must the epsilon stand?
 # </details>
 
+
 # %% tags=["stub"]
 def cosine(a, b):
     return ____
 
 
 check("9.1", cosine)
+
 
 # %% tags=["solution"]
 def cosine(a, b):
@@ -521,6 +541,7 @@ check("9.2", limit)
 softmax_cliff = ____
 check("9.3", softmax_cliff)
 
+
 # %% tags=["solution"]
 def minus_log(x):
     return -torch.log(torch.softmax(torch.tensor([0.0, float(x)]), 0)[0])
@@ -538,12 +559,14 @@ check("9.3", softmax_cliff)
 # `Tensor.clamp` bounds a divisor from below.
 # </details>
 
+
 # %% tags=["stub"]
 def masked_mean(values, mask):
     return ____
 
 
 check("9.4", masked_mean)
+
 
 # %% tags=["solution"]
 def masked_mean(values, mask):
