@@ -30,8 +30,10 @@ class History:
         """How far the weights went since the last look, an iteration, over how large they are."""
         pairs = [(one, self.then[id(one)]) for one in recorder.tails if id(one) in self.then]
         if pairs and self.rows:
-            moved, size = sum((a - b).float().square().sum() for a, b in pairs), sum(a.float().square().sum() for a, _ in pairs)
-            self.rows[-1]["update"] = math.sqrt(float(moved) / max(float(size), 1e-30)) / iterations
+            now, then = zip(*pairs)
+            norms = torch._foreach_norm([*torch._foreach_sub(now, then), *now])  # one call: a tensor at a time costs
+            moved, size = (math.hypot(*(one.item() for one in half)) for half in (norms[: len(now)], norms[len(now) :]))
+            self.rows[-1]["update"] = moved / max(size, 1e-15) / iterations
         self.then = {id(one): one.detach().clone() for one in recorder.tails}
 
     def words(self, until: int) -> tuple[str | None, bool]:

@@ -113,9 +113,8 @@ class FlightRecorder:
         gradients = [one.grad for one in self.tails if one.grad is not None and not one.grad.is_sparse]
         if not self.tails:
             return math.nan, 0.0
-        squares = torch.stack([one.float() for one in torch._foreach_norm([*gradients, *self.tails])]).square().tolist()
-        first = len(gradients)
-        return math.sqrt(sum(squares[:first])) if gradients else math.nan, math.sqrt(sum(squares[first:]))
+        norms, first = [one.item() for one in torch._foreach_norm([*gradients, *self.tails])], len(gradients)
+        return math.hypot(*norms[:first]) if gradients else math.nan, math.hypot(*norms[first:])
 
     def status(self) -> str:
         """ "fine", "gradients" if nothing else is not finite, or "broken"."""
