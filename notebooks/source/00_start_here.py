@@ -8,7 +8,7 @@
 # - tell the published story that this series explains, with its numbers;
 # - point at the first clue in its figures.
 #
-# **Time:** 1 minute to run, 16 to read. **Prerequisites:** none for reading; Python for the rest.
+# **Time:** 1 minute to run, 17 to read. **Prerequisites:** none for reading; Python for the rest.
 
 # %% [markdown]
 # ## Is everything here?

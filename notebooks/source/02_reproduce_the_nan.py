@@ -6,7 +6,7 @@
 # - tell luck from learning rate, with many seeds instead of one;
 # - point at the loss that breaks first, and at the pulse that was drawn in that iteration.
 #
-# **Time:** 2 minutes to run, 37 to read. **Prerequisites:** notebook 01.
+# **Time:** 2 minutes to run, 38 to read. **Prerequisites:** notebook 01.
 
 # %% tags=["setup"]
 import tempfile

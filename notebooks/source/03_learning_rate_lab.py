@@ -6,7 +6,7 @@
 # - read the distance to the cliff, and the chance that the next batch ends the run, off a live picture;
 # - go back to the batch that ended a run, and try another rate or another loss from there.
 #
-# **Time:** 1 minute to run, 21 to read. **Prerequisites:** notebook 02.
+# **Time:** 1 minute to run, 22 to read. **Prerequisites:** notebook 02.
 
 # %% tags=["setup"]
 import numpy as np

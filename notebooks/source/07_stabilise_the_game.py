@@ -6,7 +6,7 @@
 # - explain with two parameters why a GAN circles, and what a penalty on D's slope does about it;
 # - read what each part of a recipe is worth, at which cost, and what such a table does not show.
 #
-# **Time:** 2 minutes to run, 36 to read. **Prerequisites:** notebooks 04 and 06.
+# **Time:** 1 minute to run, 35 to read. **Prerequisites:** notebooks 04 and 06.
 
 # %% tags=["setup"]
 import time
