@@ -374,8 +374,8 @@ told = "; ".join(f"{fix}: {middle.floors[fix]:.1f} floors, {middle.plausible[fix
 picture = plots.Picture(alt=f"Floors against plausible share, medians. {told}.", width=10, height=4.6)
 axes = picture.subplots()
 axes.plot(games.floors, games.plausible, ".", color="0.8", markersize=4)
-axes.fill_between([0.9, 3], 0.9, 1, color="#009E73", alpha=0.2)
-axes.text(0.93, 0.985, "good", va="top", ha="right", fontsize=9)
+axes.fill_between([0.75, 3], 0.9, 1, color="#009E73", alpha=0.2)
+axes.text(0.78, 0.985, "good", va="top", ha="right", fontsize=9)
 axes.plot(middle.floors[path], middle.plausible[path], "k-o", markersize=5, linewidth=1)
 axes.plot(middle.floors[single], middle.plausible[single], "o", mfc="white", mec="black", markersize=5)
 for place, fix in enumerate((*path, *single)):
@@ -386,7 +386,7 @@ for place, fix in enumerate((*path, *single)):
         offset, beside["ha"] = ((8, -3), "left") if list(STEPS).index(fix) % 2 == 0 else ((-8, -3), "right")
     axes.annotate(words, (middle.floors[fix], middle.plausible[fix]), offset, **beside)
 axes.set(
-    xscale="log", xlim=(20, 0.9), ylim=(0.2, 1), xlabel="floors (log scale, better to the right)", ylabel="plausible share"
+    xscale="log", xlim=(20, 0.75), ylim=(0.2, 1), xlabel="floors (log scale, better to the right)", ylabel="plausible share"
 )
 axes.set_xticks([1, 3, 10, 20], ["1", "3", "10", "20"])
 axes.minorticks_off()

@@ -30,9 +30,8 @@ class History:
         """How far the weights went since the last look, an iteration, over how large they are."""
         pairs = [(one, self.then[id(one)]) for one in recorder.tails if id(one) in self.then]
         if pairs and self.rows:
-            now, then = zip(*pairs)
-            norms = torch._foreach_norm([*torch._foreach_sub(now, then), *now])  # one call: a tensor at a time costs
-            moved, size = (math.hypot(*(one.item() for one in half)) for half in (norms[: len(now)], norms[len(now) :]))
+            now, then = zip(*pairs)  # norms in one call: a tensor at a time costs
+            moved, size = (math.hypot(*map(float, torch._foreach_norm(of))) for of in (torch._foreach_sub(now, then), now))
             self.rows[-1]["update"] = moved / max(size, 1e-15) / iterations
         self.then = {id(one): one.detach().clone() for one in recorder.tails}
 
