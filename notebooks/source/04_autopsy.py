@@ -413,8 +413,7 @@ story
 #
 # <details><summary>For the referee: could it have been a flipped label?</summary>
 #
-# MATLAB's example can flip real labels with probability 0.35; then log(1 - D(x)) is in the loss too. But the best D then scores at most (0.65 + 1) / 2 = 0.825, and the figure shows 0.988 at iteration 6. That is no
-# proof either. The gap at iteration 9 is the figure's legend.
+# MATLAB's example can flip real labels with probability 0.35; then log(1 - D(x)) is in the loss too. But the best D then scores at most (0.65 + 1) / 2 = 0.825, and the figure shows 0.988 at iteration 6.
 #
 # </details>
 #

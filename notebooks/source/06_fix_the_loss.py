@@ -132,8 +132,7 @@ picture
 #
 # <details><summary>For the referee: where the cuts are</summary>
 #
-# D's cut is where the cliff was, whatever the remedy: the score has been rounded to 1 before any of them sees it. G's is where the score is as small as the epsilon.
-# `bce` falls silent below its ceiling of 100; exercise 6.1 finds where.
+# D's cut is where the cliff was, whatever the remedy: the score has been rounded to 1 before any of them sees it.
 # </details>
 #
 # ## A loud failure turned silent
@@ -296,8 +295,7 @@ by_rate.rename_axis(index=None)
 #
 # <details><summary>For the referee: what runs can prove</summary>
 #
-# A run that was alive at its cap counts with the cap, which moves a ratio towards 1. Five clean runs exclude little (exercise 6.4), so it is the arithmetic that carries "cures". It covers every batch, and only the
-# operation that was checked; runs cover whatever happens, and only as long as they last. "WGAN, unclipped" is the critic's loss alone. R1 and R2 have gamma 1 mV² where no other is named. The rule is `utils/verdicts.py`.
+# A run that was alive at its cap counts with the cap, which moves a ratio towards 1. Five clean runs exclude little (exercise 6.4), so it is the arithmetic that carries "cures". "WGAN, unclipped" is the critic's loss alone. R1 and R2 have gamma 1 mV² where no other is named. The rule is `utils/verdicts.py`.
 # </details>
 #
 # ## Cured of the NaN is not a good game

@@ -362,7 +362,7 @@ picture
 # %% [markdown]
 # *A circle is a run, filled if it is good; a bar is the median; in brackets how many runs are recorded so far.* From top to bottom: other networks, one part alone, parts added one by one, and what others
 # recommend. Dotted lines: 90 % and 3 floors. Averaging G costs next to nothing, and each of its runs is better than
-# each plain one, in both numbers. Normalised units alone move the crowd away, in the median. The last two rows are good in ten runs of ten.
+# each plain one, in both numbers. Normalised units alone move the crowd away, in the median.
 
 # %% tags=["hide-input"]
 # The steps as a path
