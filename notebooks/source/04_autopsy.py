@@ -347,7 +347,7 @@ print(f"a latent beyond 3, grey in the figure: one draw in {1 / (2 * stats.norm.
 
 # %% [markdown]
 # A network of ReLUs is a chain of straight pieces. Beyond the latents that training brings, this output goes on as one straight line, and the pulse only grows louder. So does D's logit: on the right it climbs
-# over the cliff. One dot out there was enough.
+# over the cliff.
 #
 # ## The other cliff: a rate raised in flight
 #
@@ -378,7 +378,7 @@ how_often["median life, or life since the rise"] = fates.groupby("rate").left.me
 how_often.rename_axis(columns="the loss that broke first")
 
 # %% [markdown]
-# At a steady rate the other death is rare. Where the rate rose from 3e-4 after 300 iterations, G's loss broke in most runs. A few iterations after a rise it is over: the naive loss has two cliffs, and either one ends the game.
+# At a steady rate the other death is rare. Where the rate rose from 3e-4 after 300 iterations, G's loss broke in most runs.
 #
 # ## Only with one number?
 #
