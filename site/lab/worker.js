@@ -11,7 +11,7 @@ const FIELDS = [
   { name: "latent", label: "Latent", kind: "whole", value: 1, min: 1, max: 64 },
   { name: "seed", label: "Seed", kind: "whole", value: 0, min: 0, max: 2 ** 32 - 1 },
 ];
-const TURN = 8, FRAME = 30, SILENCE = 30_000; // milliseconds: of training without a look at what was said, from frame to frame at
+const TURN = 8, FRAME = 20, SILENCE = 30_000; // milliseconds: of training without a look at what was said, from frame to frame at
 // least, after which nobody seems to look
 const CAP = 400_000; // iterations that one Start makes
 
@@ -77,8 +77,8 @@ function tickIn(milliseconds) {
 function tick() {
   pending = false;
   if (state !== "running") return;
-  const now = performance.now(), slow = wait() > 4;
-  while (!slow && !run.verdict && performance.now() < now + TURN) run.advance(false);
+  const now = performance.now(), slow = wait() > 4, show = () => free && (slow || performance.now() > framed + FRAME);
+  while (!slow && !show() && !run.verdict && performance.now() < now + TURN) run.advance(false);
   if (now - counted[0] > 500) {
     speed = (run.count - counted[1]) / (now - counted[0]) * 1000;
     counted = [now, run.count];
@@ -88,10 +88,10 @@ function tick() {
     free = true; // that frame was lost: this one waits for nobody
     return halt("Paused: for half a minute nobody looked.");
   }
-  const show = free && (slow || performance.now() > framed + FRAME);
-  if (show && !run.verdict) run.advance(true);
+  const wanted = show();
+  if (wanted && !run.verdict) run.advance(true);
   if (run.verdict) state = "ended";
-  if (show || run.verdict) publish();
+  if (wanted || run.verdict) publish();
   tickIn(slow ? wait() : 0);
 }
 
