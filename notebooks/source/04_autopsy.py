@@ -389,12 +389,14 @@ larger = table("fixes.csv").query("group == 'larger' and lr == 1e-3")
 same = larger.term == "log(1 - D(G(z)))"
 groups = larger.assign(ended=larger.nan_at.notna(), same=same).rename(columns={"fix": "networks"}).groupby("networks")
 size = groups.agg(
-    runs=("seed", "size"), ended=("ended", "sum"), by_the_same_term=("same", "sum"), median_end=("nan_at", "median")
-)
+    runs=("seed", "size"), ended=("ended", "sum"), by_the_same_term=("same", "sum"),
+    first_end=("nan_at", "min"), median_end=("nan_at", "median"), last_end=("nan_at", "max"),
+)  # fmt: skip
 size.rename(columns=lambda name: name.replace("_", " "))
 
 # %% [markdown]
-# With a latent of 100 most runs end, and by the same term. It takes no latent of one number. The convolutional networks of notebook 10 end by it, too.
+# With a latent of 100 most runs end, and by the same term. It takes no latent of one number. Convolutional networks of 128 and 256 filters, about as wide as MATLAB's,
+# end within a handful of iterations, by that term too. With a quarter of the filters they last. Here the width decides, not the kind of layer.
 #
 # ## Back to the published curves
 #
