@@ -93,7 +93,7 @@ EXERCISES = {
     ),
     "8.3": Exercise(
         right=lambda gain: abs(gain - (share(NARROW) - share(WIDE))) < 0.005,
-        notice="three trials each, one rate: 62 numbers too many cost most of the quality here, as in the draft.",
+        notice="three trials each, at one rate: 62 random numbers too many cost most of the quality.",
         mistakes=[
             Mistake(
                 share(WIDE) - share(NARROW),
