@@ -15,12 +15,13 @@ import warnings
 import numpy as np
 import pandas as pd
 import torch
+from IPython.display import display
 from sklearn.datasets import load_digits
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from utils import plots
-from utils.autopsy import Collapse, guard
+from utils.autopsy import Collapse, cliffs, guard
 from utils.exercises import ____, check, guess, outcome
 from utils.sweep import DATA
 from utils.training import GAN, Recipe
@@ -96,7 +97,8 @@ guess("10.term", "the expression that breaks first", choices=TERMS)
 networks, verdict = make_networks(), None
 try:
     for _ in range(5):
-        train_on(guard(loader, *networks), *networks)
+        watched = guard(loader, *networks)
+        train_on(watched, *networks)
 except Collapse as collapse:
     verdict = collapse.verdict
 print(verdict or "no collapse on this machine in five epochs")
@@ -106,17 +108,71 @@ outcome("10.term", verdict.term if verdict else "none")
 # Read it from the top: `cause` is the whole story in one sentence. `term` is the expression within your `line`; `sample` is the index in the batch; `steps` says how the
 # number came about. `advice` is the next thing to do, and the notebook that treats it. The iteration counts from the start of the guarded loop, here the epoch.
 #
-# Here `extent` counts several samples beyond the cliff, so `check` finds that it breaks without the named one, too.
-# The networks are back where they were before that iteration, so that they can be looked at:
+# Networks and random numbers are back where they were before that iteration. So its fakes can be drawn again:
 
 # %%
 g, d = networks[:2]
 with torch.no_grad():
-    drawn = g(torch.randn(8, 16, 1, 1)).flatten(1).numpy()
-plots.samples({"real": images[:8].flatten(1).numpy(), "generated": drawn}, "digits")
+    fakes = g(torch.randn(64, 16, 1, 1))
+    logits = d[:-1](fakes).flatten().numpy()  # without the sigmoid
+
+
+# %% tags=["hide-input"]
+# What the guard saw of that run, as a figure
+def draw_history(axes, history, end):
+    numbers, loss, gradient = zip(*((row["iteration"], row["loss"], row["gradient"]) for row in history))
+    axes.plot(numbers, loss, "o-", color=plots.GENERATOR_COLOUR, markersize=4, label="G's loss")
+    axes.plot(numbers, gradient, "s--", color="0.5", markersize=3, label="gradient's norm")
+    axes.axvline(end, color=plots.NAN_COLOUR, linestyle=":")
+    axes.set(yscale="log", title=f"the history, up to the NaN at iteration {end}")
+    axes.legend(fontsize=8, loc="lower left")
+
+
+def draw_lanes(axes, verdict, every):
+    """Which iterations ran, and which ran again: from the last copy on, then without the named sample."""
+    end = verdict.iteration
+    copies = range(0, end, every)
+    axes.plot(copies, [0] * len(copies), "s", color="black", markersize=5)
+    for y, first in ((1, 1), (2, copies[-1] + 1)):
+        axes.plot(range(first, end), [y] * (end - first), "o", color="0.6", markersize=5)
+        axes.plot(end, y, "X", color="black", markersize=8)
+    axes.annotate("", (copies[-1] + 0.7, 2), (copies[-1], 0.2), arrowprops={"arrowstyle": "->"})
+    finite = (verdict.check or "").startswith("verified")
+    axes.plot(end, 3, "o" if finite else "X", color="0.6" if finite else "black", markersize=8)
+    axes.set_yticks(range(4), ["copies", "the run", "run again", f"without sample {verdict.sample}"], fontsize=9)
+    axes.set(ylim=(3.6, -0.6), xlim=(-0.6, end + 0.8), xlabel="iteration")
+
+
+def draw_batch(axes, logits, sample):
+    cliff = cliffs(torch.float32)[1]
+    beyond = logits > cliff
+    axes.plot(np.flatnonzero(~beyond), logits[~beyond], "o", color=plots.GENERATOR_COLOUR, markersize=4)
+    axes.plot(np.flatnonzero(beyond), logits[beyond], "X", color="black", markersize=7)
+    axes.axhline(cliff, color="black", linestyle="--", linewidth=1)
+    axes.text(0, cliff, "the cliff", va="bottom", fontsize=9)
+    axes.annotate(f"sample {sample}", (sample, logits[sample]), (8, 0), textcoords="offset points", va="center")
+    axes.set(
+        xlabel="sample of the batch", ylabel="D's logit", title=f"its fakes: {beyond.sum()} of {len(logits)} beyond the cliff"
+    )
+
+
+if verdict:
+    named = verdict.sample or 0
+    alt = f"History of a run up to iteration {verdict.iteration}; which iterations ran again; logits of the fatal batch, sample {named} named."
+    picture = plots.Picture(alt=alt, width=11, height=4.2)
+    panels = picture.subplot_mosaic([["history", "batch", "fake"], ["lanes", "batch", "real"]], width_ratios=[4, 4, 1.5])
+    draw_history(panels["history"], watched.history, verdict.iteration)
+    draw_lanes(panels["lanes"], verdict, watched.every)
+    panels["history"].sharex(panels["lanes"])
+    draw_batch(panels["batch"], logits, named)
+    for name, image in (("fake", fakes[named, 0]), ("real", images[0, 0])):
+        panels[name].imshow(image, cmap="gray_r", vmin=0, vmax=16)
+        panels[name].set(xticks=[], yticks=[], title=f"fake {named}" if name == "fake" else "a real one")
+    display(picture)
 
 # %% [markdown]
-# Real digits above; below them what this G drew just before its last iteration. It had not learnt to draw yet.
+# *Crosses are not finite. Left below: copies, the run, what ran again from the last copy on, the trial without the named sample.* In the saved run nothing had grown. G's loss *fell*: D took fakes for real, and the logits
+# of several lie beyond the cliff. So it breaks without the named one, too.
 #
 # ## Why trust it?
 #
@@ -227,12 +283,25 @@ with warnings.catch_warnings():
     for _ in range(5):
         watched = guard(loader, *networks, policy="skip")
         train_on(watched, *networks)
-        skipped.append(len(watched.skipped))
-print(f"skipped in each epoch of {len(loader)} iterations: {skipped}")
-outcome("10.skipped", sum(skipped))
+        skipped.append(watched.skipped)
+outcome("10.skipped", sum(map(len, skipped)))
+
+# %% tags=["hide-input"]
+# What was skipped, as a strip an epoch
+counts = [len(numbers) for numbers in skipped]
+strip = np.zeros((len(skipped), len(loader)))
+for row, numbers in zip(strip, skipped, strict=True):
+    row[[number - 1 for number in numbers]] = 1
+picture = plots.Picture(alt=f"Iterations of five epochs, black where skipped: {counts} of {len(loader)}.", height=2.4)
+axes = picture.subplots()
+axes.pcolormesh(strip, cmap="gray_r", edgecolors="0.7", linewidth=0.5, vmin=0, vmax=1)
+axes.set_yticks(np.arange(len(skipped)) + 0.5, [f"epoch {row + 1}: {count} skipped" for row, count in enumerate(counts)])
+axes.set(xlabel="iteration of the epoch", xticks=[0.5, 9.5, 19.5, 27.5], xticklabels=[1, 10, 20, 28])
+axes.invert_yaxis()
+picture
 
 # %% [markdown]
-# The weights stay finite, and the cause stays. Skipping is for the one bad batch in a million, and for a deadline. If an epoch skips more than a few, read a verdict
+# *Black: skipped.* The weights stay finite, and the cause stays. Skipping is for the one bad batch in a million, and for a deadline. If an epoch skips more than a few, read a verdict
 # and change the line it names: here D's sigmoid and the log belong in one function (notebook 06).
 #
 # ## A step, a file, mixed precision
