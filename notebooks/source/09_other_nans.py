@@ -92,33 +92,47 @@ def message(function):
 
 # %% tags=["hide-input"]
 # One iteration from left to right, and the sections by the phase in which their NaN is born
-BORN = {
-    "the data": ("batch", "8  constant column"),
+BORN = {  # phase: what it makes, how to ask whether that is finite, the sections
+    "the data": ("batch", "isfinite(batch)", {8: "constant column"}),
     "forward pass": (
-        "loss",
-        "1  divergence\n2  log of a sigmoid\n4  half precision\n6  empty mean\n7  std of one sample\n10  log of a spectrum\n11  spectral norm\n12  overflow",
+        "loss", "isfinite(loss)",
+        {1: "divergence", 2: "log of a sigmoid", 4: "half precision", 6: "empty mean", 7: "std of one sample",
+         10: "log of a spectrum", 11: "spectral norm", 12: "overflow"},
     ),
-    "backward pass": ("gradients", "3  root at 0\n7  variance of 0\n9  where"),
-    "optimiser": ("weights", "5  Adam in float16"),
-}
-sections = "; ".join(f"{phase}: {born}".replace("\n", ", ") for phase, (_, born) in BORN.items())
-picture = plots.Picture(alt=f"The phases of one iteration and the sections that belong to each. {sections}.", height=2.6)
+    "backward pass": ("gradients", "isfinite(p.grad)", {3: "root at 0", 7: "variance of 0", 9: "where"}),
+    "optimiser": ("weights", "isfinite(p)", {5: "Adam in float16"}),
+}  # fmt: skip
+sections = "; ".join(f"{phase}: {', '.join(born.values())}" for phase, (_, _, born) in BORN.items())
+picture = plots.Picture(
+    alt=f"The phases of one iteration and the sections that belong to each. {sections}.", width=11, height=4.6
+)
 axes = picture.subplots()
-for place, (phase, (made, born)) in enumerate(BORN.items()):
-    axes.text(place, 1, made, ha="center", va="center", fontsize=12, bbox={"boxstyle": "round,pad=0.5", "facecolor": "0.92"})
-    axes.annotate("", (place - 0.3, 1), (place - 0.74, 1), arrowprops={"arrowstyle": "->", "linewidth": 1.5})
-    axes.text(place - 0.52, 1.12, phase, ha="center", fontsize=10)
-    axes.text(place - 0.74, 0.72, born, va="top", fontsize=10, linespacing=1.3)
-axes.set(xlim=(-0.8, 3.4), ylim=(-0.3, 1.3))
+left = 0.0
+for phase, (made, ask, born) in BORN.items():
+    width = 2.0 if len(born) > 4 else 1.25
+    axes.axvspan(left + 0.03, left + width - 0.03, color="0.95")
+    axes.text(left + 0.08, 0.94, phase, fontsize=13, weight="bold", va="center")
+    axes.annotate("", (left + width - 0.5, 0.78), (left + 0.08, 0.78), arrowprops={"arrowstyle": "-|>", "linewidth": 2})
+    axes.text(left + width - 0.28, 0.78, made, ha="center", va="center", fontsize=11, bbox={"boxstyle": "round", "fc": "white"})
+    axes.text(left + 0.08, 0.64, ask, family="monospace", fontsize=10, va="center")
+    for place, (number, words) in enumerate(born.items()):
+        x, y = left + 0.14 + 0.98 * (place // 4), 0.5 - 0.115 * (place % 4)
+        axes.plot(x, y, "o", color="black", markersize=17)
+        axes.text(x, y, number, color="white", ha="center", va="center", fontsize=10, weight="bold")
+        axes.text(x + 0.12, y, words, va="center", fontsize=10)
+    left += width
+axes.annotate("", (0.3, 0.03), (left - 0.3, 0.03), arrowprops={"arrowstyle": "-|>", "linestyle": ":", "linewidth": 1.5})
+axes.text(left / 2, 0.045, "a NaN in the weights is in every later loss", ha="center", fontsize=10)
+axes.set(xlim=(0, left), ylim=(0, 1))
 axes.set_axis_off()
 picture
 
 # %% [markdown]
-# One iteration from left to right. Below each phase stand the sections whose NaN is born there: find the phase first.
+# *One iteration from left to right: what each phase makes, how to ask it, and the sections whose NaN is born there.* Ask in this order: the first no names the phase.
 #
 # ## The messages
 #
-# The words on your screen, as PyTorch raises them here, and where each leads.
+# As PyTorch raises them here, and where each leads.
 
 # %% tags=["hide-input"]
 BAD, ZERO = torch.tensor([math.nan, 1.0]), torch.zeros(1, requires_grad=True)
@@ -415,7 +429,69 @@ rows = [
 pd.DataFrame(rows, columns=["cause", "operation", "phase", "plot this", "then"]).set_index("cause")
 
 # %% [markdown]
-# Operation, phase and advice are the guard's, from the runs above.
+# Operation, phase and advice are the guard's. Behind them stand four shapes:
+
+
+# %% tags=["hide-input"]
+# The causes of the catalogue by the shape of what broke, as a figure
+def shape(verdict):
+    """Which of the four: what the backward pass made, a log, a number that grew; what is left divided by 0."""
+    if verdict.phase == "backward":
+        return "an infinite slope"
+    return {"log": "a log of 0", "mean": "too large", "pow": "too large"}.get(verdict.operation, "a division by 0")
+
+
+def draw_log(axes):
+    x = torch.linspace(1e-4, 1, 500)
+    axes.plot(x, x.log(), color="black")
+    axes.annotate("-inf", (0, -9), (0.15, -7), arrowprops={"arrowstyle": "->"}, fontsize=11)
+    axes.set(xlim=(-0.05, 1), ylim=(-9.5, 0.5), ylabel="log(x)")
+
+
+def draw_slopes(axes):
+    x = torch.linspace(0, 1, 500)
+    axes.plot(x, x.sqrt(), color="black")
+    for at in (0.5, 0.1, 0.01):
+        axes.plot([at - 0.4, at + 0.4], [at**0.5 - 0.2 / at**0.5, at**0.5 + 0.2 / at**0.5], "--", color="0.5", linewidth=1)
+    axes.plot([0, 0], [-0.3, 1.2], ":", color="black", linewidth=2)
+    axes.annotate("slope inf", (0, 0.9), (0.35, 0.15), arrowprops={"arrowstyle": "->"}, fontsize=11)
+    axes.set(xlim=(-0.2, 1), ylim=(-0.3, 1.2), ylabel="root of x, and its tangents")
+
+
+def draw_quotients(axes):
+    x = torch.linspace(1e-3, 1, 500)
+    for above in (0.3, 0.1, 0.03, 0.01, 0.0):
+        axes.plot(x, above / x, color="black", linewidth=1)
+    axes.plot([0, 0], [0, 3], ":", color="black", linewidth=2)
+    axes.annotate("inf; NaN for 0 / 0", (0, 1.5), (0.2, 2.5), arrowprops={"arrowstyle": "->"}, fontsize=11)
+    axes.set(xlim=(-0.05, 1), ylim=(-0.1, 3), ylabel="c / x for five c, the last of them 0")
+
+
+def draw_growth(axes):
+    for dtype in (torch.float16, torch.float32):
+        most = torch.finfo(dtype).max
+        axes.axhline(most, color="black", linestyle="--", linewidth=1)
+        axes.text(len(grown) - 1, most, f"{str(dtype)[6:]} ends at {most:.2g}", ha="right", va="bottom", fontsize=8)
+    axes.plot(grown[:-1], "s-", color="#117733", markersize=3)
+    axes.annotate("inf", (len(grown) - 1, 1e38), (12, 1e33), arrowprops={"arrowstyle": "->"}, fontsize=11)
+    axes.set(yscale="log", ylim=(1, 1e43), ylabel="the loss of section 1, by iteration")
+
+
+DRAW = {"a log of 0": draw_log, "an infinite slope": draw_slopes, "a division by 0": draw_quotients, "too large": draw_growth}
+members = {name: [cause for cause, verdict in catalogue if shape(verdict) == name] for name in DRAW}
+alt = "Four shapes behind the causes. " + "; ".join(f"{name}: {', '.join(causes)}" for name, causes in members.items())
+picture = plots.Picture(alt=alt + ".", width=12, height=4.6)
+for axes, (name, draw) in zip(picture.subplots(1, 4), DRAW.items(), strict=True):
+    draw(axes)
+    axes.set_title(name, fontsize=12, weight="bold")
+    axes.tick_params(labelsize=8)
+    axes.text(
+        0, -0.14, "\n".join(members[name]) + "\n" * (6 - len(members[name])), transform=axes.transAxes, va="top", fontsize=9
+    )
+picture
+
+# %% [markdown]
+# *Below each its causes.* Bound what goes in: from below at a log, a root or a division, from above at a power.
 #
 # ## What does not help
 #
@@ -578,7 +654,7 @@ check("9.4", masked_mean)
 # %% [markdown]
 # ## References
 # - I. Gulrajani et al., "Improved training of Wasserstein GANs", [arXiv 1704.00028](https://arxiv.org/abs/1704.00028): the gradient penalty.
-# - R. Zhang et al., "The unreasonable effectiveness of deep features as a perceptual metric", [arXiv 1801.03924](https://arxiv.org/abs/1801.03924): features divided by their length.
+# - R. Zhang et al., [arXiv 1801.03924](https://arxiv.org/abs/1801.03924): features divided by their length.
 # - P. Micikevicius et al., "Mixed precision training", [arXiv 1710.03740](https://arxiv.org/abs/1710.03740): loss scales and float32 state.
 # - T. Miyato et al., "Spectral normalization for generative adversarial networks", [arXiv 1802.05957](https://arxiv.org/abs/1802.05957).
-# - X. Mao et al., "Least squares generative adversarial networks", [arXiv 1611.04076](https://arxiv.org/abs/1611.04076).
+# - X. Mao et al., LSGAN, [arXiv 1611.04076](https://arxiv.org/abs/1611.04076).
