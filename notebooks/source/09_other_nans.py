@@ -433,7 +433,7 @@ pd.DataFrame(rows, columns=["cause", "operation", "phase", "plot this", "then"])
 
 
 # %% tags=["hide-input"]
-# The causes of the catalogue by the shape of what broke, as a figure
+# Four shapes, and which of them a verdict has
 def shape(verdict):
     """Which of the four: what the backward pass made, a log, a number that grew; what is left divided by 0."""
     if verdict.phase == "backward":
@@ -458,6 +458,7 @@ def draw_slopes(axes):
     axes.set(xlim=(-0.2, 1), ylim=(-0.3, 1.2), ylabel="root of x, and its tangents")
 
 
+# %% tags=["hide-input"]
 def draw_quotients(axes):
     x = torch.linspace(1e-3, 1, 500)
     for above in (0.3, 0.1, 0.03, 0.01, 0.0):
@@ -477,6 +478,8 @@ def draw_growth(axes):
     axes.set(yscale="log", ylim=(1, 1e43), ylabel="the loss of section 1, by iteration")
 
 
+# %% tags=["hide-input"]
+# The causes of the catalogue by the shape of what broke, as a figure
 DRAW = {"a log of 0": draw_log, "an infinite slope": draw_slopes, "a division by 0": draw_quotients, "too large": draw_growth}
 members = {name: [cause for cause, verdict in catalogue if shape(verdict) == name] for name in DRAW}
 alt = "Four shapes behind the causes. " + "; ".join(f"{name}: {', '.join(causes)}" for name, causes in members.items())

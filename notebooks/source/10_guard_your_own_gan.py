@@ -118,7 +118,7 @@ with torch.no_grad():
 
 
 # %% tags=["hide-input"]
-# What the guard saw of that run, as a figure
+# How a collapse is drawn: history, what ran again, the fatal batch
 def draw_history(axes, history, end):
     numbers, loss, gradient = zip(*((row["iteration"], row["loss"], row["gradient"]) for row in history))
     axes.plot(numbers, loss, "o-", color=plots.GENERATOR_COLOUR, markersize=4, label="G's loss")
@@ -156,6 +156,8 @@ def draw_batch(axes, logits, sample):
     )
 
 
+# %% tags=["hide-input"]
+# What the guard saw of that run, as a figure
 if verdict:
     named = verdict.sample or 0
     alt = f"History of a run up to iteration {verdict.iteration}; which iterations ran again; logits of the fatal batch, sample {named} named."
