@@ -320,7 +320,13 @@ for name, change in {"digits": {"data": "digits"}, "latent of 100": {"latent": 1
 # %% tags=["hide-input"]
 # Recorded runs with a latent of 100 or with other networks, as a table
 larger = table("fixes.csv").query("group == 'larger'").assign(d_first=lambda rows: rows.first_broken == "D")
-about = {"runs": ("seed", "size"), "cap": ("cap", "max"), "ended": ("nan_at", "count"), "median end": ("nan_at", "median"), "last end": ("nan_at", "max")}
+about = {
+    "runs": ("seed", "size"),
+    "cap": ("cap", "max"),
+    "ended": ("nan_at", "count"),
+    "median end": ("nan_at", "median"),
+    "last end": ("nan_at", "max"),
+}
 larger.groupby(["fix", "lr"]).agg(**about, **{"D's loss first": ("d_first", "sum")})
 
 # %%
