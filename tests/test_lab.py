@@ -261,8 +261,19 @@ def test_what_no_run_can_have_is_a_sentence_and_the_lab_goes_on(new):
 
 def test_commands_for_another_run_are_dropped(new):
     page = new(SMALL)
-    page("rate", run=page.lab.run.tag - 1, lr=1e-2)
-    assert page.lab.lr == SMALL.lr
+    page.press("one")
+    tag, said = page.lab.run.tag, len(page.got)
+    page("scrub", run=tag - 1, iteration=1)
+    page("fork", run=tag - 1, iteration=1, **page.choice())
+    assert page.lab.run.tag == tag and len(page.got) == said
+
+
+def test_a_rate_that_is_typed_before_the_page_knows_its_new_run_is_not_lost(new):
+    page = new(SMALL)
+    old = page.lab.run.tag
+    page.press("start", seed=1)  # a new run, which the page has not been told of when the next command leaves it
+    page("rate", run=old, lr=3e-4)
+    until(lambda: page.lab.run.gan.lr == 3e-4)
 
 
 # ---- the thread
@@ -435,8 +446,8 @@ def test_the_hazard_of_a_wide_latent_comes_from_the_tail_of_the_batches():
     run.advance(1e-5, True)
     assert run.looks == []  # too early to fit one
     run.rows[:1000] = np.random.default_rng(0).normal(0, 4, (1000, 1))
-    run.count, run.looked = 1000, 0.0
-    run._foresee()
+    run.count, run.next_look = 1000, 0.0
+    run._look(run.gan.forward())
     (at, chance), *_ = run.looks
     assert at == 1000 and 0 < chance < 0.01
 

@@ -23,8 +23,8 @@ from utils.recipe import Recipe
 from utils.sweep import DATA
 
 FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
-AHEAD = 6  # frames under way at most: an answer costs kernel, server and page more than a frame does, so not all have one
-EVERY = 8  # iterations from frame to frame at least, unless they take long or wait: a frame costs half of one
+AHEAD, ASK = 16, 8  # frames under way at most; one in 8 wants an answer, which costs kernel, server and page more than a frame
+EVERY = 7  # iterations from frame to frame at least, unless they take long or wait: a frame costs a third of one
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 ASLEEP = "If no lab stands below, its kernel has gone: run this cell again."
 # JupyterLab shows the sentence only where no live view follows, and then instead of its own "model not found".
@@ -110,7 +110,8 @@ class Lab(anywidget.AnyWidget):
         self.queue.append(kind)  # so that the thread steps aside
         with self.lock:
             self.queue.pop()
-            if kind != "hello" and (self.run is None or tag not in (None, self.shown.tag)):
+            # a rate may be typed before its new run is on show
+            if kind != "hello" and (self.run is None or (kind != "rate" and tag not in (None, self.shown.tag))):
                 return
             try:
                 getattr(self, f"_hear_{kind}", lambda command: None)(command)
@@ -211,7 +212,8 @@ class Lab(anywidget.AnyWidget):
 
     def _publish(self, said: str = "", everything: bool = False) -> None:
         self.unseen = [*self.unseen, self.run.count]
-        self._tell(self.shown.frame(self.lr, self.running, everything) | {"speed": self.speed, "said": said})
+        more = {"speed": self.speed, "said": said, "quiet": len(self.unseen) % ASK > 0}
+        self._tell(self.shown.frame(self.lr, self.running, everything) | more)
 
     def _tell(self, message: dict) -> None:
         arrays = {name: value for name, value in message.items() if isinstance(value, np.ndarray)}
@@ -236,8 +238,8 @@ class Lab(anywidget.AnyWidget):
 
     def _train(self, run: Run, stop: threading.Event) -> str:
         """Train until told to stop, NaN, or nobody looks, which is said; a frame now and then."""
-        began = framed = counted = time.monotonic()
-        before = drawn = run.count
+        began = counted = time.monotonic()
+        framed, drawn, before = 0.0, run.count, run.count
         while True:
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
@@ -248,7 +250,7 @@ class Lab(anywidget.AnyWidget):
                 silent = self.threads and now - max(self.heard, began) > SILENCE
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
                 late = now - framed > (FRAME if wait > 0.002 or run.count >= drawn + EVERY else 0.2)
-                due = last or ((late or wait > 0.05) and (len(self.unseen) < AHEAD or not self.threads))
+                due = last or (late and (len(self.unseen) < AHEAD or not self.threads))
                 run.advance(self.lr, due)
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count

@@ -6,8 +6,10 @@ going back is doing it again. What the messages hold is written in view/types.js
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
 
@@ -16,13 +18,12 @@ import torch
 
 from utils.autopsy import explain, rarity
 from utils.hazard import cliffs, hazard, tail_hazard
-from utils.metrics import alive
 from utils.recipe import Recipe
 from utils.trace import ATLAS_Z, QUANTITIES
 from utils.training import GAN, Step, one_thread
 
 BACK, SAMPLES, REALS = 40, 256, 64  # iterations that one can go back; samples of a batch that a picture holds at most
-LOOK = {"exact": 0.2, "tail": 2.0}  # seconds between two looks at the hazard, which costs 3 ms or, for a fit, 50 ms
+REST = 60  # times as long as the last look at hazard and pull took, until the next one: they take 1.6 % of the time at most
 LOWEST, HIGHEST = cliffs()
 NETWORKS = ("data", "latent", "hidden_g", "hidden_d", "layers", "normalise", "prior", "bounded", "grain", "spectral")
 
@@ -59,8 +60,8 @@ class Run:
         self._turn(recipe.lr)
         self.rows = np.empty((1024, len(QUANTITIES)), np.float32)
         self.looks: list[tuple[int, float]] = []  # at the hazard: iteration, chance
-        self.looked, self.sent = 0.0, [0, 0]  # rows and looks that the view has
-        self.dead, self.seen, self.pulling = False, 0, 0  # generated samples looked at, and those of them that pull at G
+        self.next_look, self.sent = 0.0, [0, 0]  # rows and looks that the view has
+        self.pulls: deque[float] = deque(maxlen=16)  # of the generated samples looked at, the share that pulls at G
         self.verdict: dict | None = None
         self.log: list[tuple] = []
         self.past: dict[int, dict] = {}
@@ -124,31 +125,26 @@ class Run:
             why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, self.gan.recipe)
             self.verdict = verdict(self.count, why, step.z, self.gan.recipe)
         if wanted or self.verdict:
-            self._pull(step)
-            self._foresee()
+            self._look(step)
             self.shown = self._picture(step)
 
-    def _pull(self, step: Step) -> None:
-        """Finite but dead, as metrics.alive has it: of 1,000 generated samples at most 1 in 100 pulls at G."""
+    def _look(self, step: Step) -> None:
+        """How many samples pull at G, and the chance that a batch of these weights ends the run, unless that was just asked."""
+        began, kind = time.perf_counter(), self.facts["hazard"]
+        if began < self.next_look and not self.verdict:
+            return
         logits = step.fake_logits.detach().requires_grad_()
         (pull,) = torch.autograd.grad(self.gan.loss(step.real_logits.detach(), logits)[1], logits)
-        self.seen, self.pulling = self.seen + len(pull), self.pulling + int((len(pull) * pull.abs() > 1e-6).sum())
-        if self.seen >= 1000:
-            self.dead = self.pulling <= self.seen / 100
-            self.seen = self.pulling = 0
+        self.pulls.append(float((len(pull) * pull.abs() > 1e-6).float().mean()))
+        with contextlib.suppress(ValueError):  # too few iterations for a tail
+            if kind and np.isfinite(chance := hazard(self.gan) if kind == "exact" else self._tail()):
+                self.looks.append((self.count, chance))
+        self.next_look = began + (REST + 1) * (time.perf_counter() - began)
 
-    def _foresee(self) -> None:
-        """The chance that a batch of these weights ends the run, if the last look is old or this batch did."""
-        kind, now = self.facts["hazard"], time.monotonic()
-        if kind is None or (not self.verdict and now - self.looked < LOOK[kind]):
-            return
-        self.looked = now
-        try:
-            chance = hazard(self.gan) if kind == "exact" else self._tail()
-        except ValueError:  # too few iterations for a tail
-            return
-        if np.isfinite(chance):
-            self.looks.append((self.count, chance))
+    @property
+    def dead(self) -> bool:
+        """Finite but dead, as metrics.alive has it: of 16 batches at most 1 sample in 100 pulls at G."""
+        return not self.verdict and len(self.pulls) == self.pulls.maxlen and np.mean(self.pulls) <= 0.01
 
     def _tail(self) -> float:
         recent = dict(zip(QUANTITIES, self.rows[max(self.made - 1001, 0) : self.made - 1].T))
@@ -219,12 +215,10 @@ class Run:
         rows, looks = self.rows[self.sent[0] : self.made].copy(), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
         self.sent = [self.made, len(self.looks)]
         state = "running" if running else "ended" if self.verdict else "paused" if self.made or self.parent else "ready"
-        still = state == "paused" and self.made > 0  # then there is time for a closer look
         return self.shown | {
             "type": "frame", "state": state, "rows": rows, "hazardAt": looks[:, 0], "hazards": looks[:, 1], "rates": self.rates,
             "rate": lr * (self.gan.optimiser_g.param_groups[0]["lr"] / self.gan.lr),  # what a warm-up leaves of it
-            "dead": not self.verdict and (self.dead or (still and not alive(self.gan))),
-            "rewind": None if running or not self.made else self.back,
+            "dead": bool(self.dead), "rewind": None if running or not self.made else self.back,
         }  # fmt: skip
 
     # ---- going back
