@@ -11,7 +11,20 @@ from nbclient import NotebookClient
 from test_view import GUESSES
 
 from utils import exercises
-from utils.exercises import KEPT, Exercise, Mistake, ____, check, class_guesses, guess, is_open, numbers_in, outcome, report
+from utils.exercises import (
+    KEPT,
+    Exercise,
+    Mistake,
+    ____,
+    check,
+    class_guesses,
+    guess,
+    is_open,
+    near,
+    numbers_in,
+    outcome,
+    report,
+)
 
 
 @pytest.fixture(autouse=True)
@@ -192,6 +205,31 @@ def test_an_exercise_that_is_none_is_refused_in_words(one_exercise, name):
 def test_an_answer_whose_truth_is_no_bool_is_wrong():
     both = Exercise(lambda answer: answer == np.ones(2), "", [Mistake(0, lambda answer: 1 / 0, "never")])
     assert both.judge(np.ones(2)).startswith("wrong")
+
+
+@pytest.mark.parametrize(
+    "answer, is_near",
+    [
+        (50, True), (51, True), (51.1, False), (-50, False), ("50", True), ([50], True), (torch.tensor([49.5]), True),
+        (math.nan, False), ([50, 50], None), ("fifty", None), (None, False),
+    ],
+)  # fmt: skip
+def test_near_a_number_means_within_two_per_cent_or_as_said(answer, is_near):
+    """None: the answer is no such number, which raises, and an exercise takes for a no."""
+    if is_near is None:
+        with pytest.raises((TypeError, ValueError)):
+            near(50)(answer)
+    else:
+        assert near(50)(answer) is is_near
+    assert Exercise(near(7, by=0), "", [Mistake.near(50, "fifty")]).judge(answer).startswith("wrong, because") is (
+        is_near is True
+    )
+
+
+def test_near_takes_several_numbers_and_a_reach_for_each():
+    assert near([10, 200])((10.1, 203)) and not near([10, 200])((10.1, 205))
+    assert near([10, 200], by=[0, 10])([10, 205]) and not near([10, 200], by=[0, 10])([10.1, 205])
+    assert Mistake.near(3, "three", by=1).when(3.9) and Mistake.near(3, "three").example == 3
 
 
 # ---- the report

@@ -139,6 +139,13 @@ def is_open(answer) -> bool:
     return isinstance(parts, (list, tuple, set)) and any(map(is_open, parts))
 
 
+def near(value, by=None) -> Callable[[object], bool]:
+    """A test: is a number (or several; also as text, as a tensor or alone in a list) that close to `value`, by default 2 %?"""
+    value = np.asarray(value, dtype=float)
+    by = np.abs(value) / 50 if by is None else by
+    return lambda answer: bool(np.all(np.abs(np.asarray(answer, dtype=float).reshape(value.shape) - value) <= by))
+
+
 @dataclass(frozen=True)
 class Mistake:
     """A wrong answer that people give: an example, how to tell it, and why it is wrong."""
@@ -146,6 +153,11 @@ class Mistake:
     example: object
     when: Callable[[object], bool]
     because: str
+
+    @classmethod
+    def near(cls, value, because: str, by=None) -> Mistake:
+        """The mistake of giving that number (or several), or what is near()."""
+        return cls(value, near(value, by), because)
 
 
 @dataclass(frozen=True)

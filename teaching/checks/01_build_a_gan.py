@@ -2,18 +2,12 @@
 
 import math
 
-import numpy as np
 import torch
 
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 
 RARE = math.erfc(3 / math.sqrt(2))  # the chance that one normal number lies beyond 3
 WEIGHTS_G, WEIGHTS_D = 512 + 512 + 512 * 64 + 64, 64 * 2048 + 2048 + 2048 + 1
-
-
-def near(value: float, within: float):
-    """A test: is a number (also as text, as a tensor or alone in a list) that close to `value`?"""
-    return lambda answer: abs(np.asarray(answer, dtype=float).item() - value) <= within
 
 
 def same(other):
@@ -44,24 +38,20 @@ EXERCISES = {
         right=near((16 - math.log(2)) / 64, 0.002),
         notice="a quarter of a unit: a mean can hide a sample that D is certain about.",
         mistakes=[
-            Mistake(16 / 64, near(16 / 64, 0.0015), "that forgets that this sample, too, cost log 2 before"),
-            Mistake(16.0, near(16, 0.7), "that is the sample's own cost; the loss is a mean over 64"),
-            Mistake(0.9323, near(0.9323, 0.001), "that is the generated half afterwards; the question asks how much it rises"),
-            Mistake(1.6255, near(1.6255, 0.001), "that is the loss afterwards; the question asks how much it rises"),
+            Mistake.near(16 / 64, "that forgets that this sample, too, cost log 2 before"),
+            Mistake.near(16.0, "that is the sample's own cost; the loss is a mean over 64", by=0.7),
+            Mistake.near(0.9323, "that is the generated half afterwards; the question asks how much it rises"),
+            Mistake.near(1.6255, "that is the loss afterwards; the question asks how much it rises"),
         ],
     ),
     "1.2": Exercise(
         right=near(1 / (1 - (1 - RARE) ** 64), 0.1),
         notice="every sixth batch or so holds a latent from where G is hardly trained.",
         mistakes=[
-            Mistake(0.159, near(0.159, 0.002), "that is the chance of one iteration; the wait is its inverse"),
-            Mistake(1 / RARE, near(1 / RARE, 1), "that is how many draws it takes; an iteration makes 64"),
-            Mistake(1 / RARE / 64, near(1 / RARE / 64, 0.1), "that counts a batch with two outliers twice"),
-            Mistake(
-                1 / (1 - (1 - RARE / 2) ** 64),
-                near(1 / (1 - (1 - RARE / 2) ** 64), 0.2),
-                "that is one side only; |z| > 3 also means z < -3",
-            ),
+            Mistake.near(0.159, "that is the chance of one iteration; the wait is its inverse"),
+            Mistake.near(1 / RARE, "that is how many draws it takes; an iteration makes 64"),
+            Mistake.near(1 / RARE / 64, "that counts a batch with two outliers twice"),
+            Mistake.near(1 / (1 - (1 - RARE / 2) ** 64), "that is one side only; |z| > 3 also means z < -3"),
         ],
     ),
     "1.3": Exercise(
@@ -77,9 +67,9 @@ EXERCISES = {
         right=near(WEIGHTS_G + WEIGHTS_D, 0),
         notice="four fifths of them are D's. A very wide D is one of the settings that later notebooks change.",
         mistakes=[
-            Mistake(512 + 512 * 64 + 64 * 2048 + 2048, near(512 + 512 * 64 + 64 * 2048 + 2048, 0), "the biases are missing"),
-            Mistake(WEIGHTS_D, near(WEIGHTS_D, 0), "that is D alone"),
-            Mistake(WEIGHTS_G, near(WEIGHTS_G, 0), "that is G alone"),
+            Mistake.near(512 + 512 * 64 + 64 * 2048 + 2048, "the biases are missing", by=0),
+            Mistake.near(WEIGHTS_D, "that is D alone", by=0),
+            Mistake.near(WEIGHTS_G, "that is G alone", by=0),
         ],
     ),
 }

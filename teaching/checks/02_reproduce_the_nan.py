@@ -2,14 +2,9 @@
 
 import numpy as np
 
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 
 LISTS = ([14, 9, 20], [5, None, 8], [None, 3, None], [None] * 5, [100, 7, None, 50, None])
-
-
-def near(value: float, within: float):
-    """A test: is a number (also as text, as a tensor or alone in a list) that close to `value`?"""
-    return lambda answer: abs(np.asarray(answer, dtype=float).item() - value) <= within
 
 
 def same(other):
@@ -55,17 +50,17 @@ EXERCISES = {
         right=near(24, 0),
         notice="in all 24. At 1e-4 it takes one sample of one batch; the other 63 lie below the line.",
         mistakes=[
-            Mistake(1, near(1, 0), "that is how many logits one run has above the line; count the runs"),
-            Mistake(0, near(0, 0), "did you take the real logits? The fatal sample is a generated one"),
+            Mistake.near(1, "that is how many logits one run has above the line; count the runs"),
+            Mistake.near(0, "did you take the real logits? The fatal sample is a generated one"),
         ],
     ),
     "2.2": Exercise(
         right=near(0.73, 0.005),
         notice="at 1e-3 mostly several samples of a batch cross the line together; at 1e-4 never. One NaN, two ways to it.",
         mistakes=[
-            Mistake(0.27, near(0.27, 0.005), "that is the share with exactly one"),
-            Mistake(1.0, near(1, 0), "that is the share with at least one: more than one was asked for"),
-            Mistake(73, near(73, 0.5), "that is the count; the share is between 0 and 1"),
+            Mistake.near(0.27, "that is the share with exactly one"),
+            Mistake.near(1.0, "that is the share with at least one: more than one was asked for"),
+            Mistake.near(73, "that is the count; the share is between 0 and 1"),
         ],
     ),
     "2.3": Exercise(

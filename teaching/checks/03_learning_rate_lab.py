@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 
 CALM = 5.5  # median life of seeds 0 to 9 at 1e-3, after 100 iterations at 1e-4
 
@@ -14,10 +14,6 @@ ONE_DRAW = math.erfc(3.21 / math.sqrt(2))  # the chance that one normal draw is 
 
 def of_64(p: float) -> float:
     return 1 - (1 - p) ** 64
-
-
-def close(answer, expected: float) -> bool:
-    return abs(np.asarray(answer, dtype=float).item() / expected - 1) < 0.05
 
 
 def between(low: float, high: float):
@@ -69,19 +65,11 @@ EXERCISES = {
         ],
     ),
     "3.3": Exercise(
-        right=lambda answer: close(answer, of_64(ONE_DRAW)),
+        right=near(of_64(ONE_DRAW), by=0.05 * of_64(ONE_DRAW)),
         notice="rare for one batch; a run draws thousands of batches.",
         mistakes=[
-            Mistake(
-                example=ONE_DRAW,
-                when=lambda answer: close(answer, ONE_DRAW),
-                because="that is the chance of one draw; a batch has 64 of them.",
-            ),
-            Mistake(
-                example=of_64(ONE_DRAW / 2),
-                when=lambda answer: close(answer, of_64(ONE_DRAW / 2)),
-                because="that counts one side only; the exercise asks for both.",
-            ),
+            Mistake.near(ONE_DRAW, "that is the chance of one draw; a batch has 64 of them."),
+            Mistake.near(of_64(ONE_DRAW / 2), "that counts one side only; the exercise asks for both."),
         ],
     ),
 }

@@ -2,36 +2,20 @@
 
 import math
 
-from utils.exercises import Exercise, Mistake
-
-
-def near(right, share=0.02):
-    """Is a number within this share of the right one?"""
-    return lambda answer: abs(float(answer) / right - 1) < share
-
+from utils.exercises import Exercise, Mistake, near
 
 ONE = math.erfc(4 / math.sqrt(2))  # the chance that one draw lies beyond 4, either way
 
 EXERCISES = {
     "4.1": Exercise(
-        right=lambda answer: abs(answer - 5 * math.log(2)) < 0.1,
+        right=near(5 * math.log(2), by=0.1),
         notice="rounded once, 4 + 1 bits count: 5 ln 2 = 3.47, a fifth of float32's way.",
         mistakes=[
-            Mistake(
-                example=4 * math.log(2),
-                when=lambda answer: abs(answer - 4 * math.log(2)) < 0.1,
-                because="only the score is rounded to 4 bits, not the sum: the gap below 1 counts, half as wide.",
+            Mistake.near(
+                4 * math.log(2), "only the score is rounded to 4 bits, not the sum: the gap below 1 counts, half as wide."
             ),
-            Mistake(
-                example=16.64,
-                when=lambda answer: 16 < answer < 17.5,
-                because="that is the cliff of the 32-bit sigmoid, before its result is rounded to 8 bits.",
-            ),
-            Mistake(
-                example=9 * math.log(2),
-                when=lambda answer: 5.3 < answer < 6.5,
-                because="not all 8 bits count: one is the sign, four are the exponent.",
-            ),
+            Mistake.near(16.64, "that is the cliff of the 32-bit sigmoid, before its result is rounded to 8 bits.", by=0.8),
+            Mistake.near(9 * math.log(2), "not all 8 bits count: one is the sign, four are the exponent.", by=1),
         ],
     ),
     "4.2": Exercise(
@@ -80,20 +64,10 @@ EXERCISES = {
         right=near(1 / (1 - (1 - ONE) ** 64)),
         notice="247 batches: a life of 14,000 iterations meets such a draw 57 times on average.",
         mistakes=[
-            Mistake(
-                example=1 / ONE,
-                when=near(1 / ONE),
-                because="that is the number of draws. A batch holds 64 of them.",
-            ),
-            Mistake(
-                example=2 / (1 - (1 - ONE) ** 64),
-                when=near(2 / (1 - (1 - ONE) ** 64)),
-                because="a latent of -4 is as far out as one of 4: both tails count.",
-            ),
-            Mistake(
-                example=1 - (1 - ONE) ** 64,
-                when=near(1 - (1 - ONE) ** 64),
-                because="that is the chance that one batch ends the run. The mean number of batches is 1 over it.",
+            Mistake.near(1 / ONE, "that is the number of draws. A batch holds 64 of them."),
+            Mistake.near(2 / (1 - (1 - ONE) ** 64), "a latent of -4 is as far out as one of 4: both tails count."),
+            Mistake.near(
+                1 - (1 - ONE) ** 64, "that is the chance that one batch ends the run. The mean number of batches is 1 over it."
             ),
         ],
     ),

@@ -6,14 +6,10 @@ import math
 import torch
 
 from utils.autopsy import autopsy, cliffs
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 from utils.hazard import hazard
 from utils.sweep import recorded
 from utils.training import GAN, Recipe
-
-
-def near(right, by):
-    return lambda answer: abs(float(answer) - right) < by
 
 
 @functools.cache
@@ -53,21 +49,21 @@ EXERCISES = {
         right=near(1 - 0.8**4, 0.005),
         notice="a larger batch buys more tickets an iteration; it protects nobody.",
         mistakes=[
-            Mistake(0.8, near(0.8, 0.005), "chances do not add up. Multiply the chances to survive."),
-            Mistake(0.2, near(0.2, 0.005), "each of the 256 samples can go over the cliff, not only 64 of them."),
-            Mistake(0.05, near(0.05, 0.005), "one sample beyond the cliff ends the run, whatever the mean divides by."),
-            Mistake(59, near(59, 1), "that is per cent: a chance goes from 0 to 1."),
-            Mistake(0.8**4, near(0.8**4, 0.005), "that is the chance to survive. The hazard is 1 minus it."),
+            Mistake.near(0.8, "chances do not add up. Multiply the chances to survive."),
+            Mistake.near(0.2, "each of the 256 samples can go over the cliff, not only 64 of them."),
+            Mistake.near(0.05, "one sample beyond the cliff ends the run, whatever the mean divides by."),
+            Mistake.near(59, "that is per cent: a chance goes from 0 to 1."),
+            Mistake.near(0.8**4, "that is the chance to survive. The hazard is 1 minus it."),
         ],
     ),
     "5.2": Exercise(
         right=near(math.exp(-2), 0.01),
         notice="one run in seven or eight. The longest life among many is luck, not a better seed.",
         mistakes=[
-            Mistake(1 - math.exp(-2), near(1 - math.exp(-2), 0.01), "that is the share that has ended by then."),
-            Mistake(13.5, near(13.5, 1), "that is per cent: a share goes from 0 to 1."),
-            Mistake(0.5, near(0.5, 0.01), "half of the runs have ended at ln 2 = 0.69 already."),
-            Mistake(0, near(0, 0.01), "a summed hazard of 1 is the mean, not a limit: a sum of chances may pass 1."),
+            Mistake.near(1 - math.exp(-2), "that is the share that has ended by then."),
+            Mistake.near(13.5, "that is per cent: a share goes from 0 to 1.", by=1),
+            Mistake.near(0.5, "half of the runs have ended at ln 2 = 0.69 already."),
+            Mistake.near(0, "a summed hazard of 1 is the mean, not a limit: a sum of chances may pass 1.", by=0.01),
         ],
     ),
     "5.3": Exercise(

@@ -4,7 +4,7 @@ import math
 
 import torch
 
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 from utils.hazard import cliffs
 
 CLIFF = cliffs(torch.float32)[1]
@@ -37,27 +37,17 @@ def naive_softplus(logits):
 
 EXERCISES = {
     "6.1": Exercise(
-        right=lambda silent: abs(silent + 28.32) < 0.1,
+        right=near(-28.32, by=0.1),
         notice="it is log(0.5e-12): BCELoss divides by score times (1 - score), or by 1e-12 if that is more.",
         mistakes=[
-            Mistake(
-                -100.0,
-                lambda silent: abs(silent + 100) < 1,
-                "that is where its *value* reaches the ceiling. The slope is gone long before.",
-            ),
-            Mistake(
-                -27.63, lambda silent: abs(silent + 27.63) < 0.1, "from there on the slope falls; half of it is left lower."
-            ),
-            Mistake(CLIFF, lambda silent: abs(silent - CLIFF) < 0.5, "that is D's cut. G's lies on the other side."),
-            Mistake(
-                28.32,
-                lambda silent: abs(silent - 28.32) < 0.5,
-                "the size is right. A sample that G should pull up has a negative logit.",
-            ),
+            Mistake.near(-100.0, "that is where its *value* reaches the ceiling. The slope is gone long before."),
+            Mistake.near(-27.63, "from there on the slope falls; half of it is left lower."),
+            Mistake.near(CLIFF, "that is D's cut. G's lies on the other side."),
+            Mistake.near(28.32, "the size is right. A sample that G should pull up has a negative logit."),
         ],
     ),
     "6.2": Exercise(
-        right=lambda cut: abs(cut - CLIFF) < 0.05,
+        right=near(CLIFF, by=0.05),
         notice="D's cut does not depend on the epsilon at all: 1 - score is 0 from the cliff on, whatever is added to it.",
         mistakes=[
             Mistake(
@@ -65,9 +55,9 @@ EXERCISES = {
                 lambda cut: abs(abs(cut) - 30 * math.log(10)) < 0.5,
                 "that is where *G's* slope ends, with the opposite sign: where the score is as small as the epsilon.",
             ),
-            Mistake(-16.64, lambda cut: abs(cut + CLIFF) < 0.5, "a fake that D takes for real has a positive logit."),
-            Mistake(17, lambda cut: 16 < cut < 17.5, "near, but not within 0.05: notebook 04 has the formula."),
-            Mistake(36.74, lambda cut: 36 < cut < 38, "that is the cliff of float64. The score was rounded in float32."),
+            Mistake.near(-16.64, "a fake that D takes for real has a positive logit."),
+            Mistake.near(17, "near, but not within 0.05: notebook 04 has the formula.", by=0.5),
+            Mistake.near(36.74, "that is the cliff of float64. The score was rounded in float32."),
         ],
     ),
     "6.3": Exercise(
@@ -105,24 +95,14 @@ EXERCISES = {
         ],
     ),
     "6.4": Exercise(
-        right=lambda chance: abs(chance - CHANCE) < 0.01,
+        right=near(CHANCE, by=0.01),
         notice="nearly one in two. Five runs prove little, and it is the arithmetic that carries such a verdict.",
         mistakes=[
-            Mistake(
-                0.01,
-                lambda chance: abs(chance - 0.01) < 0.005,
-                "1/20 divided by 5 is something else. Solve (1 - p) to the power of 5 = 0.05.",
-            ),
-            Mistake(45, lambda chance: abs(chance - 45) < 1, "that is per cent: a chance goes from 0 to 1."),
-            Mistake(
-                1 - CHANCE,
-                lambda chance: abs(chance - 1 + CHANCE) < 0.01,
-                "that is the chance to come through. The chance of a NaN is 1 minus it.",
-            ),
-            Mistake(
-                0.05,
-                lambda chance: abs(chance - 0.05) < 0.005,
-                "with a chance of 1 in 20, five clean runs in a row happen in 77 of 100 tries: no surprise at all.",
+            Mistake.near(0.01, "1/20 divided by 5 is something else. Solve (1 - p) to the power of 5 = 0.05.", by=0.005),
+            Mistake.near(45, "that is per cent: a chance goes from 0 to 1."),
+            Mistake.near(1 - CHANCE, "that is the chance to come through. The chance of a NaN is 1 minus it."),
+            Mistake.near(
+                0.05, "with a chance of 1 in 20, five clean runs in a row happen in 77 of 100 tries: no surprise at all."
             ),
         ],
     ),

@@ -4,7 +4,7 @@ import functools
 import math
 
 from utils import data
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 from utils.metrics import pulse_quality
 from utils.sweep import table
 
@@ -77,7 +77,7 @@ EXERCISES = {
         ],
     ),
     "7.3": Exercise(
-        right=lambda least: abs(least - 0.1) < 0.005,
+        right=near(0.1, by=0.005),
         notice="it is a quarter of the rate: a larger rate needs more penalty. (The squared factor is 1 - hγ + h²/4.)",
         mistakes=[
             Mistake(0.2, lambda least: least > 0.1, "the pair comes closer there, and with a smaller penalty too."),

@@ -6,7 +6,7 @@ import math
 import torch
 
 from utils import data
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 from utils.sweep import table
 
 FACTOR = math.sqrt(-4.5 / math.log(0.007))
@@ -50,23 +50,15 @@ def share(fix):
 WIDE, NARROW = "at the draft's rate", "at the draft's rate, latent of 2"
 
 
-def near(value, by=0.005):
-    return lambda answer: abs(answer - value) < by
-
-
 EXERCISES = {
     "8.1": Exercise(
-        right=near(FACTOR),
+        right=near(FACTOR, by=0.005),
         notice="it is drawn too narrow, and 5 % are enough to beat perfection.",
         mistakes=[
-            Mistake(FACTOR**2, near(FACTOR**2), "that is its square: sd enters the exponent squared. Take the root."),
-            Mistake(
-                1 / FACTOR, near(1 / FACTOR), "more samples are inside, so the island is narrower than it should be, not wider."
-            ),
-            Mistake(
-                0.993 / (1 - math.exp(-4.5)),
-                near(0.993 / (1 - math.exp(-4.5))),
-                "a ratio of shares is no ratio of widths. How far out do 0.7 % of a Gaussian lie?",
+            Mistake.near(FACTOR**2, "that is its square: sd enters the exponent squared. Take the root."),
+            Mistake.near(1 / FACTOR, "more samples are inside, so the island is narrower than it should be, not wider."),
+            Mistake.near(
+                0.993 / (1 - math.exp(-4.5)), "a ratio of shares is no ratio of widths. How far out do 0.7 % of a Gaussian lie?"
             ),
         ],
     ),
@@ -92,22 +84,13 @@ EXERCISES = {
         ],
     ),
     "8.3": Exercise(
-        right=lambda gain: abs(gain - (share(NARROW) - share(WIDE))) < 0.005,
+        right=near(share(NARROW) - share(WIDE), by=0.005),
         notice="three trials each, at one rate: 62 random numbers too many cost most of the quality.",
         mistakes=[
-            Mistake(
-                share(WIDE) - share(NARROW),
-                lambda gain: abs(gain - (share(WIDE) - share(NARROW))) < 0.005,
-                "the size is right, the sign is not: latent of 2 minus latent of 64.",
-            ),
-            Mistake(
-                share(NARROW) / share(WIDE),
-                lambda gain: abs(gain - share(NARROW) / share(WIDE)) < 0.05,
-                "that is the ratio. A difference was asked for.",
-            ),
-            Mistake(
+            Mistake.near(share(WIDE) - share(NARROW), "the size is right, the sign is not: latent of 2 minus latent of 64."),
+            Mistake.near(share(NARROW) / share(WIDE), "that is the ratio. A difference was asked for."),
+            Mistake.near(
                 share("recommended") - share(WIDE),
-                lambda gain: abs(gain - (share("recommended") - share(WIDE))) < 0.005,
                 '"recommended" has another rate as well, ten times the draft\'s. Change one thing.',
             ),
         ],

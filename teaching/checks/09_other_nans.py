@@ -2,14 +2,10 @@
 
 import torch
 
-from utils.exercises import Exercise, Mistake
+from utils.exercises import Exercise, Mistake, near
 
 A, B = torch.tensor([3.0, 4.0]), torch.tensor([4.0, 3.0])
 LIMIT = 1 / torch.linspace(-3, 3, 50).square().mean().item()
-
-
-def near(answer, value, share=0.02):
-    return abs(answer - value) < share * abs(value)
 
 
 def at_zero(cosine):
@@ -38,7 +34,7 @@ def empty(masked_mean):
 
 def same(masked_mean):
     values, mask = torch.tensor([1.0, 2.0, 6.0]), torch.tensor([1.0, 0.0, 1.0])
-    return near(masked_mean(values, mask), 3.5, 1e-4)
+    return near(3.5, by=1e-4)(masked_mean(values, mask))
 
 
 def with_epsilon(values, mask):
@@ -51,7 +47,7 @@ def hidden_afterwards(values, mask):
 
 EXERCISES = {
     "9.1": Exercise(
-        right=lambda cosine: near(cosine(A, B), 0.96, 1e-4) and all(at_zero(cosine)),
+        right=lambda cosine: near(0.96, by=1e-4)(cosine(A, B)) and all(at_zero(cosine)),
         notice="value and slope are bounded now. An epsilon under the root does it, or a norm whose slope at 0 is defined.",
         mistakes=[
             Mistake(
@@ -66,46 +62,28 @@ EXERCISES = {
             ),
             Mistake(
                 example=lambda a, b: (a * b).sum() / (a.square().sum() * b.square().sum() + 1e-12),
-                when=lambda cosine: not near(cosine(A, B), 0.96, 1e-4),
+                when=lambda cosine: not near(0.96, by=1e-4)(cosine(A, B)),
                 because="for (3, 4) and (4, 3) the cosine is 24/25 = 0.96, and yours is another number.",
             ),
         ],
     ),
     "9.2": Exercise(
-        right=lambda limit: near(limit, LIMIT),
+        right=near(LIMIT),
         notice="2 divided by the curvature. Above it each step overshoots by more than it gained, at any starting point.",
         mistakes=[
-            Mistake(
-                example=2 * LIMIT,
-                when=lambda limit: near(limit, 2 * LIMIT),
-                because="the slope of (w - 2)² is 2 (w - 2): the curvature is twice the mean of x².",
-            ),
-            Mistake(
-                example=LIMIT / 2,
-                when=lambda limit: near(limit, LIMIT / 2),
-                because="that rate lands on the minimum in one step. Larger ones overshoot, and may still converge.",
+            Mistake.near(2 * LIMIT, "the slope of (w - 2)² is 2 (w - 2): the curvature is twice the mean of x²."),
+            Mistake.near(
+                LIMIT / 2, "that rate lands on the minimum in one step. Larger ones overshoot, and may still converge."
             ),
         ],
     ),
     "9.3": Exercise(
-        right=lambda x: x == 104,
+        right=near(104, by=0),
         notice="6 times as far as the cliff of log(1 - sigmoid), since a small probability can be 1e-45 before it is 0.",
         mistakes=[
-            Mistake(
-                example=103,
-                when=lambda x: x == 103,
-                because="there it is still finite, if only just. Asked is the first whole x at which it is not.",
-            ),
-            Mistake(
-                example=17,
-                when=lambda x: 16 <= x <= 18,
-                because="that is where the LARGE probability rounds to 1. Here the log is taken of the small one.",
-            ),
-            Mistake(
-                example=88,
-                when=lambda x: 87 <= x <= 89,
-                because="there exp(-x) leaves the normal numbers. The subnormal ones below them reach further.",
-            ),
+            Mistake.near(103, "there it is still finite, if only just. Asked is the first whole x at which it is not.", by=0),
+            Mistake.near(17, "that is where the LARGE probability rounds to 1. Here the log is taken of the small one.", by=1),
+            Mistake.near(88, "there exp(-x) leaves the normal numbers. The subnormal ones below them reach further.", by=1),
         ],
     ),
     "9.4": Exercise(
