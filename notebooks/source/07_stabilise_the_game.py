@@ -108,7 +108,7 @@ who["the rough game"] = quality(rough)
 who.T[["plausible", "floors"]].round(2)
 
 # %% [markdown]
-# Four limits cost reality a few per cent, and one crowd is never exactly at 1 floor. The eye was kind to the rough game.
+# Four limits cost reality a few per cent, and luck moves a crowd off 1 floor. The eye was kind to the rough game.
 #
 # From here on a run is **good** if at least 90 % of its pulses are plausible and the crowd is within 3 floors. The bar is lax: the loud half of reality passes it. Does the rough game only need patience?
 #
@@ -362,8 +362,8 @@ panels[0].set_yticks(range(len(ROWS)), [f"{STEPS.get(fix, fix)} ({recorded[fix]}
 picture
 
 # %% [markdown]
-# *A circle is a run, filled if it is good; a bar is the median; in brackets how many runs are recorded so far.* From top to bottom: the first game, for 20,000 iterations; one part alone; parts added one by one; what others
-# recommend, where recorded. Dotted: the bars. Averaging G costs little, and each of its runs is better than
+# *A circle is a run, filled if it is good; a bar is the median; in brackets how many runs are recorded.* From top to bottom: the first game, for 20,000 iterations; one part alone; parts added one by one; what others
+# recommend (see the references), where recorded. Dotted: the bars. Averaging G costs little, and each of its runs is better than
 # each plain one, in both numbers. In the median R1 brings the crowd nearer and makes no more pulses plausible; normalised units move the crowd away.
 
 # %% tags=["hide-input"]

@@ -338,7 +338,7 @@ columns |= {
 pd.DataFrame(columns)
 
 # %% [markdown]
-# *Star: real samples; green: what we call good, all modes, 95 % and a width of 0.9 to 1.1; dashed: Gaussian islands without bridges.* A mark above the dashed line has more samples outside than its width explains. A mark left of 0.9 draws its islands too narrow. Narrow islands
+# *Star: real samples; green: what we call good, all modes, 95 % and a width of 0.9 to 1.1; dashed: Gaussian islands without bridges.* A mark above the dashed line has more samples outside than its width explains. A mark left of 0.9 draws its islands too narrow. *Packed*: D judges three samples at once, PacGAN's idea. Narrow islands
 # lose their tails, and bridges take the tails' place in the count: a quality near 98.9 % can be two errors that cancel.
 #
 # ## Summary
