@@ -167,7 +167,7 @@ picture
 #
 # ## The body: 1e-3
 #
-# `autopsy` trains and keeps a copy of each iteration's start. When something is not finite, it goes back and runs the same lines again while a tracer watches every operation. **Predict:** which of the three logs
+# `autopsy` trains. When something is not finite, it runs that iteration again while a tracer watches every operation. **Predict:** which of the three logs
 # in the two losses ends the run?
 #
 # <details><summary>Answer, if you have no kernel</summary>
@@ -186,7 +186,7 @@ outcome("04.term", verdict.term)
 verdict
 
 # %% [markdown]
-# Read *term*, then *steps*: a logit just beyond the cliff, a sigmoid of 1, a difference of 0, a log of minus infinity. One *sample* of 64 is enough: a mean with one infinite entry is infinite.
+# Read *term*, then *steps*, down to a log of minus infinity. One *sample* of 64 is enough: a mean with one infinite entry is infinite.
 #
 # ## How inf becomes NaN
 #
@@ -361,7 +361,7 @@ other = autopsy(gan, iterations=100)
 print(other.iteration, "iterations at 1e-3:", other.term, *other.steps, sep="\n    ")
 
 # %% [markdown]
-# D was so sure that this sample is generated that its score is exactly 0. How often is it this death? All recorded runs at a steady rate, and those of `data/fixes.csv` whose rate was raised to 1e-3 while they lived:
+# D was so sure that this sample is generated that its score is exactly 0. How often is it this death? All recorded runs, at a steady rate and with one raised to 1e-3:
 
 # %% tags=["hide-input"]
 rises = table("fixes.csv").query("group == 'raised'")
@@ -382,7 +382,7 @@ how_often.rename_axis(columns="the loss that broke first")
 #
 # ## Only with one number?
 #
-# MATLAB's example has a latent of 100 and convolutional networks. The runs of such a size that `data/fixes.csv` holds, each until its end or for at most 2,000 iterations at 1e-3:
+# MATLAB's example has a latent of 100 and convolutional networks. Recorded runs of such a size at 1e-3, each until its end or for 2,000 iterations:
 
 # %%
 larger = table("fixes.csv").query("group == 'larger' and lr == 1e-3")
@@ -395,7 +395,7 @@ size = groups.agg(
 size.rename(columns=lambda name: name.replace("_", " "))
 
 # %% [markdown]
-# With a latent of 100 most runs end, and by the same term. It takes no latent of one number. Convolutional networks of 128 and 256 filters, about as wide as MATLAB's,
+# With a latent of 100 most runs end, and by the same term. Convolutional networks of 128 and 256 filters, about as wide as MATLAB's,
 # end within a handful of iterations, by that term too. With a quarter of the filters they last. Here the width decides, not the kind of layer.
 #
 # ## Back to the published curves
@@ -449,7 +449,7 @@ story
 #
 # <details><summary>A. Adam divides by the largest gradient.</summary>
 #
-# Adam treats each weight for itself. It carries nothing from one to another.
+# Adam treats each weight for itself.
 #
 # </details>
 # <details><summary>B. Each weight's gradient is a sum over the batch.</summary>
@@ -477,7 +477,7 @@ story
 # </details>
 # <details><summary>C. Whether the learning rate is small enough.</summary>
 #
-# It may matter, but it names no operation. Here a smaller rate prevented nothing.
+# It names no operation. Here a smaller rate prevented nothing.
 #
 # </details>
 
@@ -524,7 +524,7 @@ check("4.2", broken)
 
 # %% [markdown]
 # **Exercise 4.3: real data** (10 minutes, medium). Get a verdict on the handwritten digits (`data="digits"`) at 1e-3. Which term is it?
-# *Deliverable:* `term`, the verdict's term as a text. *Criterion:* it is the term that such a verdict names.
+# *Deliverable:* `term`, the verdict's term as a text. *Criterion:* the one that such a verdict names.
 #
 # <details><summary>Hint</summary>
 #

@@ -61,7 +61,7 @@ replayed.rename(columns=words).rename_axis(columns="loss").style.format(precisio
 
 # %% [markdown]
 # Now read the *push*: the slope of D's loss at the logit of the loudest fake, times the batch. 1 means "push it down with full strength". With `bce`, `epsilon` and
-# `clamp` it is 0: the sample is in D's loss, and D learns nothing from it. With the others it does.
+# `clamp` it is 0: the sample is in D's loss, and D learns nothing from it.
 #
 # ## Saved for one iteration. Saved for the game?
 #
@@ -202,7 +202,7 @@ picture
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# It masks. The step is skipped, the weights stay one step from the cliff, and the next batch goes over it, too.
+# It masks. The weights stay one step from the cliff, and the next batch goes over it, too.
 # </details>
 
 # %%
@@ -307,7 +307,7 @@ best.rename(columns={"lr": "rate", "fix": "remedy"}).style.format({"rate": "{:.0
 
 # %% [markdown]
 # The three of each rate that draw best. *Plausible* is the share of pulses that pass for real ring-downs; *floors* is the distance from real ones, where 1 is as near as two real crowds are. Good would be at least 0.9
-# and at most 3 (notebook 07): none comes near. Curing the arithmetic is the first step, since nothing can be judged before it.
+# and at most 3 (notebook 07): none comes near.
 #
 # ## The same in MATLAB
 #
