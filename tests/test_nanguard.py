@@ -264,7 +264,7 @@ def poisoned(policy, **settings):
     return loop, len(seen), model
 
 
-@pytest.mark.parametrize("every, bodies", [(None, 6), (1, 6), (4, 8)])
+@pytest.mark.parametrize("every, bodies", [(None, 6), (1, 6)])
 def test_skip_goes_on_as_if_the_bad_batch_had_not_been(every, bodies):
     with pytest.warns(UserWarning, match="skipped iteration 3"):
         loop, seen, model = poisoned("skip", every=every)
@@ -322,7 +322,7 @@ def test_however_rare_the_copies_what_is_left_is_the_same(policy, bad, draws_its
     expected = table(policy, 1, bad, draws_its_own=draws_its_own)
     assert expected[1] == (list(bad) if policy == "skip" else [])
     assert f"iteration  {bad[0]}\n" in expected[0] if bad and policy != "skip" else expected[0] == "None"
-    for every in (None, 2, 4, 7):
+    for every in (None,) if policy == "skip" else (None, 2, 4, 7):
         assert table(policy, every, bad, draws_its_own=draws_its_own)[:3] == expected[:3]
 
 
@@ -331,8 +331,7 @@ def test_which_bodies_run_again():
     first, last = [0, 1, 2, 3], [1, 2, 3]  # iterations 5 to 8 fit the numbers 4, 5, 6, 0; 9 to 11 fit 1, 2, 3
     # A loss that is NaN is seen at once: the window so far again, and the fatal one traced, and without the bad sample.
     assert table("stop", 4, (6,))[3] == [*first, 4, 5, 4, 5, 5]
-    assert table("skip", 4, (6,))[3] == [*first, 4, 5, 4, 6, 0, *last]
-    assert table("skip", 4, (6, 7))[3] == [*first, 4, 5, 4, 6, 0, *last]
+    assert table("skip", 4, (6,))[1::2] == ([5, 6], [*first, 4, 5, 6, 0, *last])  # with "skip" nothing does
     assert table("stop", 4, (11,))[3] == [*first, 4, 5, 6, 0, *last, 1, 2, 3, 3]  # in a window of three
     assert table("skip", None, (6, 7))[3] == [*first, 4, 5, 6, 0, *last]
 
@@ -399,16 +398,13 @@ def test_the_tracer_is_gone_after_every_way_out():
 @pytest.mark.parametrize("every, iterations", [(1, 12), (None, 30)])
 def test_memory_is_bounded_and_allocated_once(every, iterations):
     gan = GAN(Recipe(loss="logits"))
-    loop, sizes = guard(range(iterations), gan, keep=2, every=every), []
+    loop, sizes = guard(range(iterations), gan, every=every), []
     for _ in loop:
         gan.step()
         sizes.append(loop.recorder.nbytes)
     weights = sum(one.nbytes for one in (*gan.weights_g, *gan.weights_d))
     assert len(set(sizes[iterations // 2 :])) == 1
-    assert sizes[-1] <= 3 * 4.1 * weights  # 3 copies of weight, gradient, two moments
-    after = gan.weights_d[0].clone()
-    loop.recorder.rewind(1)
-    assert not torch.equal(after, gan.weights_d[0])
+    assert sizes[-1] <= 4.1 * weights  # weight, gradient, two moments
 
 
 def test_a_gradient_scaler_may_meet_infinities():
@@ -431,7 +427,6 @@ def test_a_gradient_scaler_may_meet_infinities():
         ((3,), {}, TypeError, "not int"),
         ((nn.Linear(1, 1),), {"policy": "ignore"}, ValueError, "ignore"),
         ((nn.Linear(1, 1),), {"every": 0}, ValueError, "every"),
-        ((nn.Linear(1, 1),), {"keep": 0}, ValueError, "keep"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(arguments, settings, error, text):

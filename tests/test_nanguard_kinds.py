@@ -250,7 +250,7 @@ def test_an_infinite_weight_of_a_class_gets_advice_that_fits():
 
 
 def test_a_failure_of_the_guards_own_leaves_the_loop_alone(monkeypatch):
-    monkeypatch.setattr("utils.nanguard.history.History.add", lambda *_: 1 / 0)
+    monkeypatch.setattr("utils.nanguard.verdict.History.add", lambda *_: 1 / 0)
     net, seen = lin(), []
     with pytest.warns(UserWarning, match="goes on without its guard, which failed: ZeroDivisionError"):
         for x in guard(data(), net):

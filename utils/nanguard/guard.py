@@ -11,10 +11,10 @@ from pathlib import Path
 
 import torch
 
-from .errors import evidence, raise_through, tracebacks
-from .frame import Loop, users
+from .frame import raise_through, tracebacks, users
+from .loop import Loop
 from .verdict import Verdict, attach
-from .watch import PENDING, SOME, Entry, Watch
+from .watch import PENDING, SOME, Watch
 
 
 class guard(Watch):
@@ -26,11 +26,12 @@ class guard(Watch):
                 torch.Generator, a GradScaler, a scheduler. For a loop that draws its own data: guard(range(n), ...)
     policy      "raise": run the fatal iteration again under the tracer, put the state before it back (random state
                 included), and raise Collapse
-                "skip": put the last good state back, warn, and go on with the next batch (`.skipped` lists them)
+                "skip": put the last good copy back, warn, and go on with the next batch (`.skipped` lists all iterations
+                that are lost so; nothing runs again)
                 "stop": like "raise", but only end the loop (`.verdict` says why)
     every       iterations between two copies: by default 4, and 1 with "skip". With more than 1, up to every - 1 more
-                bodies run after the NaN, and the healthy ones since the last copy run twice, to find the fatal one
-    keep        how many copies are kept, for `.recorder.rewind(back)`
+                bodies run after the NaN, and the healthy ones since the last copy run twice, to find the fatal one; with
+                "skip" they are lost
     scaled      the body scales its loss by hand and skips a step whose gradients overflow: infinite losses are no death
 
     The body runs again as it stands: what it appends or prints, it does each time. What it draws must come from `iterable`,
@@ -38,12 +39,10 @@ class guard(Watch):
     Raises ValueError or TypeError for an argument that no loop can have.
     """
 
-    def __init__(
-        self, iterable: Iterable, *objects, policy: str = "raise", keep: int = 1, every: int | None = None, scaled: bool = False
-    ):
+    def __init__(self, iterable: Iterable, *objects, policy: str = "raise", every: int | None = None, scaled: bool = False):
         if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
             raise TypeError(f"iterable must be what a for loop can go through, not {type(iterable).__name__}")
-        super().__init__(objects, policy, keep, every, scaled)
+        super().__init__(objects, policy, every, scaled)
         self.iterable = iterable
 
     @staticmethod
@@ -63,74 +62,35 @@ class guard(Watch):
     def __iter__(self) -> Iterator:
         frame = users(sys._getframe(1))
         self._try(self._begin, Loop(frame))
-        with self.ear:
-            try:
-                for number, batch in enumerate(self._batches(), 1):
-                    entry = self._try(self._open, number, batch)
+        try:
+            for number, batch in enumerate(self.iterable, 1):
+                entry = self._try(self._open, number, batch)
+                with contextlib.nullcontext() if entry is None else entry.ear:
                     yield batch
-                    # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past repair.
-                    if self._try(self._close, entry) and (yield from self._look()):
-                        return
-                yield from self._look()
-            except GeneratorExit:
-                with contextlib.suppress(Exception):
-                    self._left(frame)
-                raise
-            finally:
-                self.loop = self.recorder.loop = Loop(None)  # or it would keep the loop's variables alive
-
-    def _batches(self) -> Iterator:
-        batches = iter(self.iterable)
-        while True:
-            self.ear.asleep = True  # these batches are not the body's own
-            try:
-                batch = next(batches)
-            except StopIteration:
-                return
-            finally:
-                self.ear.asleep = False
-            yield batch
+                # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past repair.
+                if self._try(self._close, entry) and (yield from self._look()):
+                    return
+            yield from self._look()
+        except GeneratorExit:
+            with contextlib.suppress(Exception):
+                self._left(frame)
+            raise
+        finally:
+            self.loop = Loop()  # or it would keep the loop's variables alive
+            self.recorder.carried, self.recorder.slots, self.recorder.undo = (), (), []
 
     def _left(self, frame) -> None:
         """The loop was left by a break or an error: one more look, with the bodies run from their source."""
         raised, replaying = tracebacks(frame), self.running is not None
-        if not self.window:
-            return
-        if not replaying:
-            self._note(self.window[-1])
-        sure = replaying or self.window[-1].bad or self.loop.broken_loss() or self.recorder.status() == "broken"
-        if sys.is_finalizing() or not (sure or evidence(raised)):
-            return
-        self.damaged = [name for name, _ in self.recorder.damage()]
-        if raised:
-            self.window[-1].error = SOME
-        verdict = self._last(sure)
+        verdict = self._last(raised, SOME if raised else None) if self.window and not sys.is_finalizing() else None
         if verdict is None:
             return
         self.verdict = verdict
-        if raised and raise_through(frame, raised, self.verdict):
+        if raised and raise_through(frame, raised, verdict):
             return
-        warnings.warn(f"the loop was left after a collapse: {self.verdict.cause}\n{self.verdict}", stacklevel=3)
+        warnings.warn(f"the loop was left after a collapse: {verdict.cause}\n{verdict}", stacklevel=3)
         if not raised and not replaying and self.policy == "raise":
-            PENDING[self.recorder.objects[0]] = self.verdict
-
-
-class Call(Loop):
-    """A step function in a loop's place."""
-
-    def __init__(self, function: Callable):
-        super().__init__(None)
-        self.function = function
-
-    def values(self) -> dict:
-        return {self.function.__name__: self.function} if hasattr(self.function, "__name__") else {}
-
-    def runnable(self) -> bool:
-        return True
-
-    def run(self, number: int, batch, values: dict) -> None:
-        args, kwargs = batch
-        self.function(*args, **kwargs)
+            PENDING[self.recorder.objects[0]] = verdict
 
 
 class Step(Watch):
@@ -139,40 +99,32 @@ class Step(Watch):
     def __init__(self, function: Callable, objects: tuple, policy: str, every: int | None, scaled: bool):
         if not callable(function):
             raise TypeError(f"a step must be a function, not {type(function).__name__}")
-        super().__init__(objects, policy, 1, every, scaled)
+        super().__init__(objects, policy, every, scaled)
         self.function, self.count = function, 0
         functools.update_wrapper(self, function)
 
     def __call__(self, *args, **kwargs):
-        if self.ear is None:
-            self._try(self._begin, Call(self.function))
+        if not self.count:
+            self._try(self._begin, Loop(function=self.function))
         self.count += 1
-        with self.ear:
-            entry = self._try(self._open, self.count, (args, kwargs))
-            try:
+        entry = self._try(self._open, self.count, (args, kwargs))
+        try:
+            with contextlib.nullcontext() if entry is None else entry.ear:
                 result = self.function(*args, **kwargs)
-            except (Exception, SystemExit) as error:
-                self._raised(entry, error)
-                raise
-            if self._try(self._close, entry):
-                self.drive(self._look())
+        except (Exception, SystemExit) as error:
+            with contextlib.suppress(Exception):
+                verdict = self._last([error.__traceback__], error) if self.window else None
+                if verdict is not None:
+                    self.verdict = verdict
+                    attach(error, verdict)
+            raise
+        if self._try(self._close, entry):
+            self.drive(self._look())
         return result
 
     def check(self) -> None:
         """One more look, after the last call."""
-        if self.window:
-            with self.ear:
-                self.drive(self._look())
-
-    def _raised(self, entry: Entry, error: BaseException) -> None:
-        with contextlib.suppress(Exception):
-            entry.error = error
-            self._note(entry)
-            sure = entry.bad or self.recorder.status() == "broken"
-            verdict = self._last(sure) if sure or evidence([error.__traceback__]) else None
-            if verdict is not None:
-                self.verdict = verdict
-                attach(error, verdict)
+        self.drive(self._look())
 
 
 def replay(path, step, *objects) -> Verdict:
@@ -189,13 +141,10 @@ def replay(path, step, *objects) -> Verdict:
         raise ValueError(f"{path} was saved with {len(saved['state'])} objects, not {len(watch.recorder.objects)}")
     for thing, state in zip(watch.recorder.objects, saved["state"]):
         thing.set_state(state) if isinstance(thing, torch.Generator) else thing.load_state_dict(state)
-    (version, numbers, drawn), numpy, cpu = saved["random"]
-    numpy = (numpy[0], numpy[1].numpy().astype("uint32"), *numpy[2:]) if numpy and "numpy" in sys.modules else None
-    watch.recorder.set_random_state([(version, tuple(numbers), drawn), numpy, cpu, None, []])
+    watch.recorder.set_random_state([*saved["random"], None, []])
     with contextlib.suppress(Exception):  # its own error, or a Collapse
         watch(saved["batch"])
-    verdict = Verdict(**{name: tuple(value) if isinstance(value, list) else value for name, value in saved["verdict"].items()})
-    here = watch.verdict
+    here, verdict = watch.verdict, Verdict(**saved["verdict"])
     if here is None or (here.operation, str(here.result)) != (verdict.operation, str(verdict.result)):
         raise ArithmeticError(f"run here, the step did not break at {verdict.operation} as it did there:\n{verdict}")
     return verdict

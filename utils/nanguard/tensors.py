@@ -11,27 +11,15 @@ from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map
 
 
 @torch.no_grad()
-def all_finite(tensors: list[torch.Tensor]) -> bool:
+def finite(*tensors: torch.Tensor) -> bool:
     """Are all numbers of all of them finite? One look at the sum of their sums, and only if that is not finite at each one."""
-    sums = {}
+    sums, tensors = {}, [one.coalesce().values() if one.is_sparse else one for one in tensors]
+    tensors = [one for one in tensors if one.is_floating_point() or one.is_complex()]
     for one in tensors:
-        one = one.coalesce().values() if one.is_sparse else one
-        if one.is_floating_point() or one.is_complex():
-            total = one.sum() if one.dtype == torch.float32 else one.abs().sum(dtype=torch.float32)
-            sums.setdefault(one.device, []).append(total)
-    return all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values()) or all(map(finite, tensors))
-
-
-def finite(tensor: torch.Tensor) -> bool:
-    """Are all of its numbers finite?"""
-    tensor = tensor.detach()
-    if tensor.is_sparse:
-        return finite(tensor.coalesce().values())
-    if not (tensor.is_floating_point() or tensor.is_complex()) or tensor.numel() == 0:
-        return True
-    if tensor.numel() > 4096 and math.isfinite(abs(tensor.sum().item())):  # isfinite() needs much memory
-        return True
-    return bool(torch.isfinite(tensor).all())
+        total = one.sum() if one.dtype == torch.float32 else one.abs().sum(dtype=torch.float32)
+        sums.setdefault(one.device, []).append(total)
+    quick = all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values())
+    return quick or all(bool(torch.isfinite(one).all()) for one in tensors)
 
 
 def clone(tree):
@@ -52,6 +40,13 @@ def clone(tree):
         return leaf
 
     return tree_map(anew, tree)
+
+
+def plain(leaf):
+    """What a file that is loaded with weights_only=True may hold."""
+    if isinstance(leaf, getattr(sys.modules.get("numpy"), "ndarray", ())):
+        return torch.from_numpy(leaf) if leaf.dtype.kind in "fiub" else repr(leaf)
+    return leaf if isinstance(leaf, (bool, int, float, str, bytes, type(None), torch.Tensor)) else repr(leaf)
 
 
 def batched(tree) -> list[torch.Tensor]:
@@ -75,11 +70,3 @@ def mask(tensor: torch.Tensor) -> bool:
 def scalar(tensor: torch.Tensor) -> float:
     """Its one number; of a complex one the absolute value."""
     return (tensor.detach().abs() if tensor.is_complex() else tensor.detach()).item()
-
-
-def counted(name: str, value) -> None:
-    """TypeError or ValueError, in one sentence, unless value is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{name} must be a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{name} must be at least 1, not {value!r}")

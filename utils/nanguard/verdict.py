@@ -1,10 +1,13 @@
-"""Verdict: where the first non-finite value of a run came from, as text and as a table; Collapse, the error that carries it."""
+"""Verdict: where the first non-finite value came from, in words; Collapse, the error that carries it; and what went before."""
 
 from __future__ import annotations
 
 import html
 import math
+from collections import deque
 from dataclasses import dataclass, field, fields
+
+import torch
 
 NOTEBOOKS = {
     "loss": "06_fix_the_loss",
@@ -147,3 +150,40 @@ def advice(event, grew: bool) -> str:
         return turn("take the log of a sigmoid or softmax in one step: logsigmoid, log_softmax", "loss")
     known = (turn(words, where) for names, words, where in ADVICE if any(one in operation for one in names))
     return next(known, turn("look at the line, and at what went in: there is a flowchart", "other"))
+
+
+class History:
+    """rows: {"iteration", "loss", "gradient", "update", "rate", "scale"} of the last 64 iterations, NaN where unknown.
+
+    loss is the last number that backward was called on; gradient and update (over weight, an iteration) are those of the
+    last small weights of each network.
+    """
+
+    def __init__(self):
+        self.rows: deque[dict] = deque(maxlen=64)
+
+    def add(self, number: int, losses: list[float], gradient: float, recorder) -> None:
+        """One more iteration."""
+        scale = recorder.scaler.get_scale() if recorder.scaler is not None else math.nan
+        rates = [float(one.param_groups[0].get("lr", math.nan)) for one in recorder.of(torch.optim.Optimizer)[:1]]
+        row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": gradient, "update": math.nan}
+        self.rows.append(row | {"rate": rates[0] if rates else math.nan, "scale": scale})
+
+    def words(self, until: int) -> tuple[str | None, bool]:
+        """(what went before iteration `until`, had something been growing?)."""
+        rows = [row for row in self.rows if row["iteration"] < until]
+        scales = [(row["iteration"], row["scale"]) for row in rows if row["scale"] == row["scale"]]
+        falls = [now[0] for last, now in zip(scales, scales[1:]) if now[1] < last[1]]
+        if len(falls) > 2 and scales[-1][1] < scales[0][1]:
+            return f"the loss scale was falling since iteration {falls[0]}, to {scales[-1][1]:g}", False
+        for name, words in (("gradient", "the gradient norm"), ("loss", "the loss")):
+            series = [(row["iteration"], abs(row[name])) for row in self.rows if row["iteration"] <= until]
+            series = [pair for pair in series if math.isfinite(pair[1]) and pair[1] > 0]
+            start = len(series) - 1
+            while start > 0 and series[start - 1][1] < series[start][1]:
+                start -= 1
+            steps = len(series) - 1 - start
+            if steps > 1 and series[-1][1] > 100 * series[start][1]:
+                factor = (series[-1][1] / series[start][1]) ** (1 / steps)
+                return f"divergence: {words} grew {factor:.1f}x an iteration from iteration {series[start][0]} on", True
+        return ("nothing had been growing: out of the blue" if len(rows) > 2 else None), False

@@ -8,20 +8,19 @@ import sys
 import warnings
 import weakref
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 
 import torch
 from torch import nn
+from torch.utils._pytree import tree_map
 
 from .blame import Blame, unlike
-from .box import save
-from .frame import Loop
-from .history import History
-from .listen import Ear
+from .frame import evidence
+from .loop import Ear, Loop
 from .recorder import FlightRecorder
-from .tensors import all_finite, clone, counted
+from .tensors import clone, plain
 from .tracer import Tracer
-from .verdict import Collapse, Verdict, turn
+from .verdict import Collapse, History, Verdict, turn
 
 LONGEST = 64  # iterations that may wait for infinite gradients to be skipped or to reach a weight
 PENDING: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # verdicts on loops that were left before they could be told
@@ -38,10 +37,9 @@ class Entry:
 
     number: int
     batch: object
-    state: list | None = None
-    values: dict = field(default_factory=dict)
+    state: list | None
+    ear: Ear
     losses: list[float] = field(default_factory=list)  # what it called backward on
-    taken: list = field(default_factory=list)  # what its own loaders gave it
     error: BaseException | None = None
     bad: bool = False  # a loss was not finite
     clean: bool = True  # the gradients that it began with were finite
@@ -59,22 +57,25 @@ class Entry:
 class Watch:
     """What both forms share: a window of iterations since the last good copy, and the search in it."""
 
-    def __init__(self, objects: tuple, policy: str, keep: int, every: int | None, scaled: bool):
+    def __init__(self, objects: tuple, policy: str, every: int | None, scaled: bool):
         if policy not in ("raise", "skip", "stop"):
             raise ValueError(f"policy must be raise, skip or stop, not {policy!r}")
         if every is None:  # where the loop goes on, nothing healthy should have run twice
             every = 1 if policy == "skip" else 4
-        counted("every", every)
+        if isinstance(every, bool) or not isinstance(every, int):
+            raise TypeError(f"every must be a whole number, not {every!r}")
+        if every < 1:
+            raise ValueError(f"every must be at least 1, not {every!r}")
         if not isinstance(scaled, bool):
             raise TypeError(f"scaled must be True or False, not {scaled!r}")
         self.policy, self.every, self.scaled = policy, every, scaled
-        self.recorder, self.records = FlightRecorder(*objects, keep=keep), History()
+        self.recorder, self.records, self.loop = FlightRecorder(*objects), History(), Loop()
         self.skipped: list[int] = []
         self.verdict: Verdict | None = None
         self.window: list[Entry] = []
-        self.loop, self.ear, self.damaged = Loop(None), None, []
+        self.damaged: list[str] = []
         self.fatal: Entry | None = None  # of the last collapse
-        self.running: Entry | None = None  # what runs again
+        self.running: int | None = None  # number of the iteration that runs again
         self.replayed = self.only_gradients = self.lame = False
 
     @property
@@ -83,13 +84,24 @@ class Watch:
         return list(self.records.rows)
 
     def save(self, path) -> None:
-        """Write the last collapse to one file, for replay(): state before it, batch, random state and verdict."""
-        save(self, path)
+        """Write the last collapse to one file, for replay(): state before it, batch, random state and verdict.
+
+        ValueError if there was no collapse.
+        """
+        if self.fatal is None or self.verdict is None:
+            raise ValueError("there is nothing to save: this guard has seen no collapse that ran again")
+        objects = self.recorder.objects
+        content = {
+            "state": [one.get_state() if isinstance(one, torch.Generator) else one.state_dict() for one in objects],
+            "batch": self.fatal.batch, "iteration": self.fatal.number, "verdict": asdict(self.verdict),
+            "random": self.fatal.state[:3], "versions": {"torch": str(torch.__version__), "python": sys.version.split()[0]},
+        }  # fmt: skip
+        torch.save(tree_map(plain, content), path)
 
     def _begin(self, loop: Loop) -> None:
-        self.loop, self.ear, self.window, self.running, self.replayed = loop, Ear(), [], None, False
-        self.recorder.loop = self.loop
-        self.recorder.adopt(self.loop.stateful())
+        self.loop, self.window, self.running, self.replayed = loop, [], None, False
+        self.recorder.carried = loop.slots
+        self.recorder.adopt()
         self.verdict = next((PENDING.pop(one) for one in self.recorder.objects if one in PENDING), None)
         if self.verdict is None and self.recorder.status() == "broken":
             name, tensor = self.recorder.damage()[0]
@@ -110,21 +122,20 @@ class Watch:
             raise
         except Exception as error:
             self.lame = True
+            self.window.clear()
             warnings.warn(f"the loop goes on without its guard, which failed: {type(error).__name__}: {error}", stacklevel=4)
 
     def _open(self, number: int, batch) -> Entry:
-        entry = Entry(number, clone(batch), self.recorder.random_state(), self.loop.values())
-        self.window.append(entry)
-        self.ear.begin()
-        return entry
+        self.window.append(Entry(number, clone(batch), self.recorder.random_state(), Ear()))
+        return self.window[-1]
 
     def _note(self, entry: Entry) -> None:
         """What a body did."""
-        entry.losses, entry.taken, entry.clean = self.ear.heard(), self.ear.taken, self.ear.clean
+        entry.losses, entry.norms = entry.ear.heard(), self.recorder.norms()
         lenient = self.scaled or self.recorder.scaler is not None
-        silent = not entry.losses and not self.scaled and entry.error is None  # backward was not called
-        bad = any(math.isnan(one) or (math.isinf(one) and not lenient) for one in entry.losses)
-        entry.bad, entry.norms = bad or (silent and self.loop.broken_loss()), self.recorder.norms()
+        entry.bad = any(math.isnan(one) or (math.isinf(one) and not lenient) for one in entry.losses)
+        if not entry.losses and not self.scaled and entry.error is None:  # backward was not called
+            entry.bad = self.loop.broken_loss()
 
     def _close(self, entry: Entry) -> bool:
         """Note what the body did; is it time for a look?"""
@@ -140,44 +151,37 @@ class Watch:
             self.damaged = [name for name, _ in self.recorder.damage()]
             return True
         if status == "fine" or len(self.window) >= LONGEST:
-            self.recorder.adopt(self.loop.stateful())
-            self.records.look(self.recorder, len(self.window))
+            self.records.rows[-1]["update"] = self.recorder.moved() / len(self.window)
             self.recorder.copy()
             self.window.clear()
         return False
 
     def _look(self) -> Iterator:
         """Is all well after this window of iterations? If not, do what the policy says; True ends the loop."""
-        while self.window and self._ill():
-            after = self.recorder.random_state()
-            if self.policy != "skip":
-                self.verdict = yield from self._judge()
-                if self.policy == "raise":
-                    raise Collapse(self.verdict)
-                return True
-            window = list(self.window)
-            with contextlib.suppress(Unlike):
-                yield from self._find()
-            bad, self.window = self.window, window[window.index(self.window[-1]) + 1 :]
+        if not self.window or not self._ill():
+            return False
+        if self.policy == "skip":
+            state, numbers = self.recorder.random_state(), [entry.number for entry in self.window]
             self.recorder.rewind()
-            self.skipped += [entry.number for entry in bad]
-            numbers = ", ".join(str(entry.number) for entry in bad)
-            warnings.warn(f"skipped iteration {numbers}: it left numbers that are not finite", stacklevel=3)
-            self.recorder.set_random_state(after)
-            for entry in self.window:  # what came after the fatal one ran in vain
-                again = yield from self._again(entry)
-                entry.losses, entry.taken, entry.bad, entry.norms = again.losses, again.taken, again.bad, again.norms
-            self.running = None
-        return False
+            self.recorder.set_random_state(state)
+            self.skipped += numbers
+            self.window.clear()
+            words = "skipped iteration {}: it left numbers that are not finite"
+            warnings.warn(words.format(", ".join(map(str, numbers))), stacklevel=3)
+            return False
+        self.verdict = yield from self._judge()
+        if self.policy == "raise":
+            raise Collapse(self.verdict)
+        return True
 
     # -- running iterations again: generators that yield a batch for each body and are told how it went
 
     def _again(self, entry: Entry, batch=None) -> Iterator:
-        again, self.replayed = Entry(entry.number, None), True
+        again = Entry(entry.number, None, None, Ear(entry.ear.taken, self.recorder.clean))
+        self.running, self.replayed = entry.number, True
         self.recorder.set_random_state(entry.state)
-        self.ear.begin(entry.taken, lambda: all_finite(self.recorder.gradients))
-        self.running = entry
-        again.error = yield clone(entry.batch) if batch is None else batch
+        with again.ear:
+            again.error = yield clone(entry.batch) if batch is None else batch
         self._note(again)
         return again
 
@@ -187,20 +191,20 @@ class Watch:
         It is the one that broke a loss or a weight; where gradients were infinite before it, the first one that these go
         back to. Raises Unlike if an iteration does something else than before.
         """
-        base, at, status = self.recorder.ring[-1], 0, "fine"
+        at, status = 0, "fine"
         self.recorder.rewind()
         while at + 1 < len(self.window) or status == "gradients":
             again = yield from self._again(self.window[at])
             if not self.window[at].like(again):
                 raise Unlike
-            self.window[at].clean, status = again.clean or at == 0, self.recorder.status()
+            self.window[at].clean, status = again.ear.clean or at == 0, self.recorder.status()
             if again.bad or status == "broken":
                 break
             at += 1
             if at == len(self.window):
                 raise Unlike
             if status == "fine":
-                self.recorder.copy(beside=base)
+                self.recorder.copy()
                 self.window, at = self.window[at:], 0
         self.recorder.rewind()
         at = max((one for one in range(at + 1) if self.window[one].clean), default=0)
@@ -208,12 +212,12 @@ class Watch:
             yield from self._again(entry)
         if at:
             self.recorder.status()
-            self.recorder.copy(beside=base)
+            self.recorder.copy()
             self.recorder.rewind()
         self.window = self.window[at : at + 1]
 
     def _investigate(self) -> Iterator:
-        """A Blame, from a replay that did the same; the state before the fatal iteration is put back. None if it did not.
+        """A Blame, from a replay that did the same; None if it did not.
 
         Then the window begins with the first iteration that may have done something else.
         """
@@ -236,50 +240,51 @@ class Watch:
         return Blame(self, entry, tracer, event, [name for name, _ in damage])
 
     def _judge(self) -> Iterator:
-        """The verdict on the window: from the frame itself, or from its source, or what little the first run shows."""
-        try:
-            blame = (yield from self._investigate()) or self._elsewhere()
-        except Exception as error:
-            return self._told(None, error)
-        return self._told(blame)
+        """The verdict on the window: from the frame itself, or from its source, or what little the first run shows.
 
-    def _elsewhere(self) -> Blame | None:
-        """The investigation with the bodies run from here, rather than where the loop stands."""
-        return self.drive(self._investigate()) if self.loop.runnable() else None
-
-    def _told(self, blame: Blame | None, error: Exception | None = None) -> Verdict:
-        """The verdict in words, with the state before the fatal iteration put back, whatever happens."""
+        The state before the fatal iteration is put back, whatever happens.
+        """
         number = self.window[0].number
         try:
-            if error is not None:
-                raise error
-            return unlike(self) if blame is None else blame.verdict()
+            blame = yield from self._investigate()
+            if blame is None and self.loop.space is None and self.loop.runnable():
+                blame = self.drive(self._investigate())
+            verdict = unlike(self) if blame is None else blame.verdict()
         except Exception as error:
             because = f"iteration {number} broke; why could not be analysed ({type(error).__name__}: {error})"
-            return Verdict(number, because, advice=turn("look at its batch: watch.save(path) keeps it", "guard"))
-        finally:
-            self.recorder.rewind()
-            self.recorder.set_random_state(self.window[0].state)
-
-    def _last(self, sure: bool) -> Verdict | None:
-        """The verdict on a body that ended by an error or a break; None if nothing that is not finite is behind that."""
-        blame, verdict = self._elsewhere(), None
-        if sure or (blame is not None and blame.event is not None):
-            verdict = self._told(blame)
-        if blame is not None and not sure and (verdict is None or "all the same" in (verdict.check or "")):
-            self.drive(self._again(self.window[0]))  # back to where it ended, by another reason
-            return None
+            verdict = Verdict(number, because, advice=turn("look at its batch: watch.save(path) keeps it", "guard"))
+        self.recorder.rewind()
+        self.recorder.set_random_state(self.window[0].state)
+        self.running = None
         return verdict
+
+    def _last(self, raised: list, error: BaseException | None) -> Verdict | None:
+        """The verdict on a body that was left by an error or a break; None if nothing that is not finite is behind that."""
+        entry, replaying = self.window[-1], self.running is not None
+        if not replaying:
+            self._note(entry)
+        sure = replaying or entry.bad or self.loop.broken_loss() or self.recorder.status() == "broken"
+        if not sure and not (self.loop.runnable() and evidence(raised)):
+            return None
+        entry.error, self.damaged = error, [name for name, _ in self.recorder.damage()]
+        if not self.loop.runnable():
+            return unlike(self)
+        verdict = self.drive(self._judge())
+        if sure or (verdict.operation is not None and "all the same" not in (verdict.check or "")):
+            return verdict
+        for entry in self.window:  # back to where it ended, by another reason
+            self.drive(self._again(entry))
+        return None
 
     def drive(self, generator: Iterator):
         """Run such a generator to its end, each body from here."""
-        with self.loop.apart(self.recorder.ring[-1].values):
+        with self.loop.apart():
             try:
                 batch = next(generator)
                 while True:
                     error = None
                     try:
-                        self.loop.run(self.running.number, batch, self.running.values)
+                        self.loop.run(self.running, batch)
                     except (KeyboardInterrupt, GeneratorExit):
                         raise
                     except BaseException as raised:
@@ -295,6 +300,5 @@ class Watch:
         if again.error is not None and type(again.error) is not type(self.fatal.error) and self.fatal.error is not SOME:
             return None
         status = self.recorder.status()
-        return (
-            again.error is None and not again.bad and (status == "fine" or (status == "gradients" and not self.only_gradients))
-        )
+        healthy = status == "fine" or (status == "gradients" and not self.only_gradients)
+        return again.error is None and not again.bad and healthy
