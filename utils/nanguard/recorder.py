@@ -39,9 +39,9 @@ class FlightRecorder:
         self.objects = [part for thing in objects for part in _parts(thing)]
         if not self.objects:
             raise TypeError("there is nothing to guard: name the modules and the optimisers that the loop trains")
-        self.things, self.offered = self.objects, []
+        self.things, self.offered, self.known = self.objects, [], []
         self.carried = self.slots = ()  # a function that tells, and (name, put, value) of, what else the loop changes
-        self.buffers: dict[int, tuple] = {}  # id of a buffer: (itself, was it finite when first seen?)
+        self.sound: dict[tuple, bool] = {}  # was a buffer finite when first seen?
         self.tensors, self.copies, self.gradients, self.shapes, self.undo, self.numpy = [], [], [], [], [], (None, None)
         self._list()
 
@@ -59,20 +59,25 @@ class FlightRecorder:
             weights = list(thing.parameters()) if isinstance(thing, nn.Module) else []
             if id(thing) not in known and sum(one.nbytes for one in weights if not is_lazy(one)) <= room:
                 self.things.append(thing)
+        self.known = []
         self._list()
 
     def of(self, kind: type) -> list:
         return [one for one in self.things if isinstance(one, kind)]
 
     def _list(self) -> None:
-        """List weights, buffers and optimiser state, each with its name, anew: a loop may add some."""
-        names, buffers, tails, self.unborn = {}, {}, {}, False
+        """List weights, buffers and optimiser state, each with its name; anew if there are others than last time."""
+        if self.known and self.known == self._known():
+            return
+        names, buffers, tails, self.places, self.unborn = {}, [], {}, [], False
         for thing in self.things:
             kind, weights = type(thing).__name__, []
             if isinstance(thing, nn.Module):
+                self.places += [place for one in thing.modules() for place in (one._parameters, one._buffers, one._modules)]
                 weights = list(thing.named_parameters(kind))
-                buffers |= {id(one): (name, one) for name, one in thing.named_buffers(kind) if not is_lazy(one)}
+                buffers += [(id(thing), name, one) for name, one in thing.named_buffers(kind) if not is_lazy(one)]
             elif isinstance(thing, torch.optim.Optimizer):
+                self.places += [thing.state, *thing.state.values()]
                 weights = enumerate(one for group in thing.param_groups for one in group["params"])
                 weights = [(f"{kind}'s weight {index}", one) for index, one in weights]
             born = [pair for pair in weights if not is_lazy(pair[1])]
@@ -80,8 +85,9 @@ class FlightRecorder:
             names |= {id(one): (name, one) for name, one in born if id(one) not in names}
             small = [one for _, one in born if one.numel() <= SMALL and one.is_floating_point()]
             tails |= {id(one): one for one in small[-1:]}  # the last of each network, which a NaN reaches first
-        for key in buffers.keys() - self.buffers.keys():
-            self.buffers[key] = buffers[key][1], finite(buffers[key][1])
+        for owner, name, one in buffers:
+            if (owner, name) not in self.sound:
+                self.sound[owner, name] = finite(one)
         states = [
             (f"{type(optimiser).__name__}'s {key} of {names.get(id(weight), ('a weight',))[0]}", leaf)
             for optimiser in self.of(torch.optim.Optimizer)
@@ -91,10 +97,18 @@ class FlightRecorder:
             if isinstance(leaf, torch.Tensor)
         ]
         self.names, self.weights, self.tails = names, [one for _, one in names.values()], list(tails.values())
-        self.lasting = [*names.values(), *(pair for key, pair in buffers.items() if self.buffers[key][1]), *states]
-        self.loose = [one for key, (_, one) in buffers.items() if not self.buffers[key][1]]  # masks of -inf are meant to be so
+        self.lasting = [*names.values(), *((name, one) for owner, name, one in buffers if self.sound[owner, name]), *states]
+        self.loose = [one for owner, name, one in buffers if not self.sound[owner, name]]  # masks of -inf are meant to be so
         # A GradScaler meets infinite gradients on purpose, and skips them.
         self.scaler = next((one for one in self.of(torch.amp.GradScaler) if one.is_enabled()), None)
+        self.known = self._known()
+
+    def _known(self) -> list[int]:
+        """What tells whether there are others: which tensors and modules lie in which places; empty if that does not tell."""
+        found = [one for place in self.places for one in place.values()]
+        if self.unborn or any(type(one) is list for one in found):  # LBFGS keeps lists
+            return []
+        return [*map(id, found), *(len(one.param_groups) for one in self.of(torch.optim.Optimizer))]
 
     @property
     def nbytes(self) -> int:
@@ -121,14 +135,18 @@ class FlightRecorder:
 
     def clean(self) -> bool:
         """Are the gradients finite?"""
-        return finite(*(one.grad for one in self.weights if one.grad is not None))
+        return finite(*self._gradients())
+
+    def _gradients(self) -> list[torch.Tensor]:
+        return [one.grad for one in self.weights if one.grad is not None]
 
     def status(self) -> str:
         """ "fine", "gradients" if nothing else is not finite, or "broken"."""
         self._list()
-        if not finite(*(one for _, one in self.lasting)):
-            return "broken"
-        return "fine" if self.scaler is not None or self.clean() else "gradients"
+        lasting = [one for _, one in self.lasting]
+        if finite(*lasting, *(self._gradients() if self.scaler is None else ())):
+            return "fine"
+        return "gradients" if finite(*lasting) else "broken"
 
     def damage(self) -> list[tuple[str, torch.Tensor]]:
         """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients."""

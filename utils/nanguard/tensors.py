@@ -16,7 +16,7 @@ def finite(*tensors: torch.Tensor) -> bool:
     sums, tensors = {}, [one.coalesce().values() if one.is_sparse else one for one in tensors]
     tensors = [one for one in tensors if one.is_floating_point() or one.is_complex()]
     for one in tensors:
-        total = one.sum() if one.dtype == torch.float32 else one.abs().sum(dtype=torch.float32)
+        total = one.abs().sum(dtype=torch.float32) if one.dtype != torch.float32 else one.sum() if one.dim() else one
         sums.setdefault(one.device, []).append(total)
     quick = all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values())
     return quick or all(bool(torch.isfinite(one).all()) for one in tensors)
