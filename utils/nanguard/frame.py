@@ -8,8 +8,8 @@ import gc
 import itertools
 import linecache
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from traceback import walk_stack, walk_tb
 from types import FrameType, TracebackType
 
 import torch
@@ -21,21 +21,9 @@ OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
 LEFT = ("POP_TOP", "RETURN_VALUE", "DELETE_FAST")  # what a frame does where it leaves a loop by break, return, or its own end
 
 
-def outwards(frame: FrameType | None) -> Iterator[FrameType]:
-    while frame is not None:
-        yield frame
-        frame = frame.f_back
-
-
-def inwards(trace: TracebackType | None) -> Iterator[FrameType]:
-    while trace is not None:
-        yield trace.tb_frame
-        trace = trace.tb_next
-
-
-def users(frame: FrameType | None) -> FrameType | None:
+def users(frame: FrameType) -> FrameType | None:
     """The innermost frame from `frame` outwards that is neither torch's nor ours; None if there is none."""
-    return next((one for one in outwards(frame) if not one.f_code.co_filename.startswith(OURS)), None)
+    return next((one for one, _ in walk_stack(frame) if not one.f_code.co_filename.startswith(OURS)), None)
 
 
 def where() -> tuple[tuple | None, str]:
@@ -44,8 +32,8 @@ def where() -> tuple[tuple | None, str]:
     An optimiser of the user's own counts as torch's.
     """
     frame = users(sys._getframe(1))
-    between = itertools.takewhile(lambda one: one is not frame, outwards(sys._getframe(1)))
-    parts = " ".join(f"{one.f_code.co_filename}:{one.f_code.co_name}" for one in between).replace("\\", "/")
+    between = itertools.takewhile(lambda one: one[0] is not frame, walk_stack(sys._getframe(1)))
+    parts = " ".join(f"{one.f_code.co_filename}:{one.f_code.co_name}" for one, _ in between).replace("\\", "/")
     if frame is None:
         return None, parts
     own = isinstance(frame.f_locals.get("".join(frame.f_code.co_varnames[:1])), torch.optim.Optimizer)
@@ -82,12 +70,12 @@ def tracebacks(frame: FrameType | None) -> list[TracebackType]:
     if frame is None or dis.opname[frame.f_code.co_code[frame.f_lasti]] in LEFT:
         return []
     found = [one for one in gc.get_referrers(frame) if isinstance(one, TracebackType) and one.tb_frame is frame]
-    return [one for one in found if not list(inwards(one))[-1].f_code.co_filename.startswith(OURS[1])]
+    return [one for one in found if not list(walk_tb(one))[-1][0].f_code.co_filename.startswith(OURS[1])]
 
 
 def evidence(raised: list[TracebackType | None]) -> bool:
     """Does one of the frames that an error came through hold a NaN or a loss that is infinite? A best loss so far may be."""
-    frames = [frame for trace in raised for frame in inwards(trace)]
+    frames = [frame for trace in raised for frame, _ in walk_tb(trace)]
     if frames and frames[-1].f_code.co_name == "_engine_run_backward":  # detect_anomaly
         return True
     for value in (value for frame in frames for value in frame.f_locals.values()):
@@ -113,12 +101,12 @@ def raise_through(frame: FrameType, raised: list[TracebackType], verdict) -> boo
     def meet(at: FrameType, event: str, argument):
         if at is frame and event == "line":  # it was caught where it was raised
             sys.settrace(None)
-        elif event == "exception" and at is not frame and frame in inwards(argument[2]):
+        elif event == "exception" and at is not frame and frame in dict(walk_tb(argument[2])):
             sys.settrace(None)
             raise Collapse(verdict) from argument[1]
         return meet
 
-    for outer in outwards(frame):
+    for outer, _ in walk_stack(frame):
         outer.f_trace = meet
     sys.settrace(lambda *_: None)
     return True

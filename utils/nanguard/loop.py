@@ -21,7 +21,7 @@ import torch
 from torch import nn
 
 from .frame import parsed
-from .recorder import STATEFUL
+from .recorder import MOST, STATEFUL
 from .tensors import clone
 
 
@@ -169,11 +169,12 @@ def _hanging(name: str, value) -> Iterator[tuple[str, Callable, object]]:
 
 
 def _within(value, deeper: bool = True) -> Iterator[tuple[str, None, object]]:
-    """What a small container holds, and what those in it hold."""
-    if isinstance(value, (list, tuple, dict)) and len(value) < 20:
+    """What of tensors and stateful things a container holds, or those in it."""
+    if isinstance(value, (list, tuple, dict)) and len(value) <= MOST:
         for one in value.values() if isinstance(value, dict) else value:
-            yield "", None, one
-            if deeper:
+            if isinstance(one, (torch.Tensor, *STATEFUL)):
+                yield "", None, one
+            elif deeper:
                 yield from _within(one, False)
 
 

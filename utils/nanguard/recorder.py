@@ -42,7 +42,8 @@ class FlightRecorder:
         self.things, self.offered, self.known = self.objects, [], []
         self.carried = self.slots = ()  # a function that tells, and (name, put, value) of, what else the loop changes
         self.sound: dict[tuple, bool] = {}  # was a buffer finite when first seen?
-        self.tensors, self.copies, self.gradients, self.shapes, self.undo, self.numpy = [], [], [], [], [], (None, None)
+        self.tensors, self.copies, self.gradients, self.shapes, self.undo, self.numpy = [], [], [], None, [], (None, None)
+        self.accumulates = False  # does the loop change a gradient where it lies?
         self._list()
 
     def adopt(self) -> None:
@@ -112,8 +113,10 @@ class FlightRecorder:
 
     @property
     def nbytes(self) -> int:
-        """Memory that the copies hold, in bytes."""
-        return sum(one.nbytes for one in self.copies)
+        """Memory that the copies hold, in bytes, and the gradients that are held instead of copied."""
+        own = {id(one): one for one in self.tensors}
+        held = [one for _, one, _ in self.gradients if id(one) not in own]
+        return sum(one.nbytes for one in (*held, *self.copies))
 
     @torch.no_grad()
     def norms(self) -> tuple[float, float]:
@@ -166,8 +169,11 @@ class FlightRecorder:
     def copy(self) -> None:
         """Copy the state that status() has just looked at, into the same memory if the shapes are the same."""
         self.adopt()
-        self.gradients = [weight for weight in self.weights if weight.grad is not None]
-        self.tensors = [*(one for _, one in self.lasting), *self.loose, *(weight.grad for weight in self.gradients)]
+        # Gradients that a loop makes anew need no copy: while we hold the old ones, they stay what they are.
+        self.accumulates |= any(one._version != version or weight.grad is one for weight, one, version in self.gradients)
+        hold = bool(self.gradients) and not self.accumulates
+        self.gradients = [(weight, weight.grad, weight.grad._version) for weight in self.weights if weight.grad is not None]
+        self.tensors = [*(one for _, one in self.lasting), *self.loose, *(() if hold else self._gradients())]
         shapes = [(one.shape, one.dtype, one.device) for one in self.tensors]
         if shapes != self.shapes:
             self.copies = []  # their memory first
@@ -181,15 +187,16 @@ class FlightRecorder:
     @torch.no_grad()
     def rewind(self) -> None:
         """Put the copied state back; IndexError if nothing was copied."""
-        if not self.copies:
+        if self.shapes is None:
             raise IndexError("there is no copy to go back to: capture() makes one")
-        last = len(self.tensors) - len(self.gradients)
-        for tensor, kept in zip(self.tensors[:last], self.copies):
+        copies = {id(tensor): kept for tensor, kept in zip(self.tensors, self.copies)}
+        for tensor, kept in zip(self.tensors, self.copies):
             tensor.copy_(kept)
         for weight in self.weights:
             weight.grad = None
-        for weight, kept in zip(self.gradients, self.copies[last:]):
-            weight.grad = kept.clone()
+        for weight, one, version in self.gradients:
+            kept = copies.get(id(one), one if one._version == version else None)
+            weight.grad = None if kept is None else kept.clone()
         for undo in self.undo:
             undo()
 

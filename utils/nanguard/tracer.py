@@ -8,13 +8,14 @@ import sys
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass
+from traceback import walk_stack
 
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
 
-from .frame import outwards, where
+from .frame import where
 from .tensors import batched, finite, mask, scalar
 
 LARGE = 1 << 18  # numbers in a tensor of which no copy is kept
@@ -168,7 +169,7 @@ class Tracer(TorchDispatchMode):
 
     def _module(self) -> str | None:
         """Path of the innermost module that is running; how many samples the outermost one was given is noted."""
-        calls = [one.f_locals for one in outwards(sys._getframe()) if one.f_code.co_name == "_call_impl"]
+        calls = [one.f_locals for one, _ in walk_stack(sys._getframe()) if one.f_code.co_name == "_call_impl"]
         given = calls[-1]["args"][:1] if calls else ()
         self.batch_sizes |= {len(one) for one in given if isinstance(one, torch.Tensor) and one.dim()}
         return self.paths.get(id(calls[0]["self"]), type(calls[0]["self"]).__name__) if calls else None
