@@ -249,7 +249,7 @@ def lab() -> list:
     def logits(axes, count: int) -> None:
         axes.plot(ATLAS_Z, trace.atlas["logit"][count - 1], color=plots.DISCRIMINATOR_COLOUR)
         axes.axhline(cliff, color=plots.NAN_COLOUR, linestyle="--")
-        axes.text(-5.8, cliff + 1, f"cliff {cliff:.2f}")
+        axes.text(1.02, cliff, f"cliff\n{cliff:.2f}", va="center", transform=axes.get_yaxis_transform())  # beside all curves
         axes.plot(trace.fake_max_z[count - 1], trace.fake_max[count - 1], "o", color=plots.GENERATOR_COLOUR, markersize=9)
         axes.set(xlim=(-6, 6), ylim=(-15, 30), xlabel="latent z", title="D's logit; dot: the largest one of G's batch")
 

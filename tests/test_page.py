@@ -231,7 +231,7 @@ def test_a_wide_latent_and_an_odd_batch_run_too(open_page):
     choose(page, "Speed", "flat out")
     button(page, "Start").click()
     assert re.search(r"\|z\| = \d", says(page, "NaN at iteration"))
-    page.locator("figcaption", has_text="estimated from sampled draws").wait_for()
+    page.locator(".hazard", has_text="estimated from sampled draws").wait_for()
     assert page.locator(".chance").inner_text().endswith("%")
 
 

@@ -1,14 +1,14 @@
 // The page: the view in front of a worker, and an address that carries the run.
 
 import { rateText } from "../../utils/lab/view/text.js";
-import { createView } from "../../utils/lab/view/view.js";
+import { View } from "../../utils/lab/view/view.js";
 
 /** @param {HTMLElement} root @param {{worker: string, wasm: string, lives: any[]}} parts   as site/lab/build.py packs them
  * @param {any} records   the recorded runs */
 function startLab(root, { worker: code, wasm, lives }, records) {
   const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
   worker.postMessage({ type: "boot", wasm: Uint8Array.from(atob(wasm), c => c.charCodeAt(0)), address: location.hash, lives, records });
-  const view = createView(root, { send: command => { worker.postMessage(command); writeAddress(command); } });
+  const view = new View(root, command => { worker.postMessage(command); writeAddress(command); });
   worker.onmessage = ({ data }) => view.receive(data);
   worker.onerror = ({ message }) => view.fail(`The engine stopped: ${message}. Load the page again.`);
   addEventListener("hashchange", () => location.reload()); // somebody typed another run into the address

@@ -152,7 +152,7 @@ const COMMANDS = {
   hello() {
     const { lr, settings, lives, note, records } = page, fields = FIELDS.map(field => ({ ...field, value: settings[field.name] }));
     const list = Object.entries(records).map(([id, runs]) => ({ id, label: id, seeds: runs.length }));
-    postMessage({ type: "lab", engine: "WebAssembly in this page", lr, fields, fork: "loss", recorded: list, live: true, lives, note });
+    postMessage({ type: "lab", lr, fields, fork: "loss", recorded: list, lives, note });
     if (run) show(run);
     else begin(settings, lr);
   },

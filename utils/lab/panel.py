@@ -125,8 +125,8 @@ class Lab(anywidget.AnyWidget):
         self.pages += 1
         recorded = listed(self.folder)
         self._tell({
-            "type": "lab", "engine": "PyTorch in the kernel", "lr": self.lr, "fields": self.controls.fields(), "fork": "fix",
-            "live": True, "recorded": recorded, "lives": lives(self.folder), "outcomes": list(self.outcomes.values()),
+            "type": "lab", "lr": self.lr, "fields": self.controls.fields(), "fork": "fix",
+            "recorded": recorded, "lives": lives(self.folder), "outcomes": list(self.outcomes.values()),
             "note": "" if recorded else "There are no recorded runs here; make record makes them.",
         })  # fmt: skip
         if self.run is None:

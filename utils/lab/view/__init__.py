@@ -21,7 +21,7 @@ def join(*texts: str) -> str:
 
 
 def bundle(*more: str) -> str:
-    """The view as the text of one ES module without imports: createView, attach and all they use, then the texts in `more`."""
+    """The view as the text of one ES module without imports: View and all it uses, then the texts in `more`."""
     return join(*((HERE / f"{name}.js").read_text(encoding="utf-8") for name in MODULES), *more)
 
 

@@ -15,122 +15,113 @@ export function h(tag, attributes = {}, ...children) {
   return element;
 }
 /** A control with its visible name. */
-export const named = (words, control, kind = "") => h("label", { class: `named ${kind}` }, h("span", {}, words), control);
-export const button = (name, title, onclick) => h("button", { type: "button", title, onclick }, name);
-/** A button without effect is marked, not disabled: it would lose the focus. */
+export const named = (words, control) => h("label", { class: "named" }, h("span", {}, words), control);
+/** A button; where it has no effect it is marked, by allow(), and not disabled: it would lose the focus. */
+export function button(name, title, press) {
+  const element = h("button", { type: "button", title, onclick: () => element.ariaDisabled !== "true" && press() }, name);
+  return element;
+}
 export const allow = (element, effect) => element.setAttribute("aria-disabled", String(!effect));
 
 const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
-/** Name, what it does, states of the run in which it has an effect, its command. @type {[string, string, string, any][]} */
+/** Name, what it does, states of the run in which it has an effect, its command. @type {[string, string, string[], any][]} */
 const BUTTONS = [
-  ["Start", "train, and draw while training", "ready paused ended", { type: "start" }],
-  ["Pause", "stop after the next iteration", "running", { type: "pause" }],
-  ["One iteration", "both networks, once", "ready paused", { type: "one", only: null }],
-  ["Only D", "one update of the discriminator alone", "ready paused", { type: "one", only: "d" }],
-  ["Only G", "one update of the generator alone", "ready paused", { type: "one", only: "g" }],
-  ["Reset", "what the controls say, from the beginning", "ready running paused ended", { type: "reset" }],
+  ["Start", "train, and draw while training", ["ready", "paused", "ended"], { type: "start" }],
+  ["Pause", "stop after the next iteration", ["running"], { type: "pause" }],
+  ["One iteration", "both networks, once", ["ready", "paused"], { type: "one", only: null }],
+  ["Only D", "one update of the discriminator alone", ["ready", "paused"], { type: "one", only: "d" }],
+  ["Only G", "one update of the generator alone", ["ready", "paused"], { type: "one", only: "g" }],
+  ["Reset", "what the controls say, from the beginning", ["ready", "running", "paused", "ended"], { type: "reset" }],
 ];
 
-/** A menu; a value outside the options is one option more. */
-function menu(label, options, value, changed) {
-  const input = h("select", { "aria-label": label, onchange: () => changed(input.value) });
-  const fill = list => input.replaceChildren(...list.map(option => h("option", { value: option }, option)));
-  const self = { element: named(label, input), input, fill, get value() { return input.value; }, set: next => { input.value = next; } };
-  fill([...new Set([...options, value])]);
-  self.set(value);
-  return self;
-}
+const options = names => names.map(name => h("option", { value: name }, name));
+const menu = (label, names, attributes = {}) => h("select", { "aria-label": label, ...attributes }, ...options(names));
 
-/** A box for a number. What it may not hold is kept as the input's own validity, in a sentence. */
-function box({ label, kind, value, min = 0, max = 1e9 }, changed) {
-  const rate = kind === "rate", wanted = rate ? "a number from 1e-6 to 1e-1" : `a whole number from ${whole(min)} to ${whole(max)}`;
-  const judge = () => {
-    const text = input.value.trim(), good = text && self.value >= min && self.value <= max && (rate || self.value % 1 === 0);
+/** The box of a number. What it may not hold is kept as the input's own validity, in a sentence. */
+function box({ label, kind, min = 0, max = 1e9 }) {
+  const wanted = kind === "rate" ? "a number from 1e-6 to 1e-1" : `a whole number from ${whole(min)} to ${whole(max)}`;
+  const input = h("input", { inputmode: "decimal", autocomplete: "off", "aria-label": label, oninput: () => {
+    const text = input.value.trim(), v = Number(text), good = text && v >= min && v <= max && (kind === "rate" || v % 1 === 0);
     input.setCustomValidity(good ? "" : `${label} must be ${wanted}, not "${text.slice(0, 40)}".`);
-  };
-  const input = h("input", { inputmode: "decimal", autocomplete: "off", "aria-label": label, oninput: () => { judge(); changed(); } });
-  const self = {
-    element: named(label, input), input, get value() { return Number(input.value.replace(/(\d)[,'\u2019\u00a0\u202f](?=\d{3})/g, "$1")); },
-    set(next) { input.value = rate ? rateText(next) : String(next); judge(); },
-  };
-  self.set(value);
-  return self;
+  } });
+  return input;
 }
 
 export class Controls {
   /** @param {import("./types.js").Lab} lab @param {import("./view.js").View} view */
-  constructor(lab, view) {
-    const { live, recorded } = lab, changed = () => view.request();
-    this.rate = box({ label: "Learning rate", kind: "rate", value: lab.lr, min: 1e-6, max: 1e-1 }, () => {
-      place(); // the slider follows the box, and writes into it only when it is dragged
-      view.rate(this.rate.value);
+  constructor({ lr, fields, recorded }, view) {
+    this.fields = fields.map(field => {
+      const { label, kind, value, options: all = [] } = field;
+      return { ...field, input: kind === "whole" ? box(field) : menu(label, [...new Set([...all, String(value)])]) };
     });
-    const slider = h("input", { type: "range", min: -6, max: -1, step: 0.01, "aria-label": "Learning rate, slider", oninput: () => {
-      this.rate.set(Number((10 ** Number(slider.value)).toPrecision(2)));
-      slider.setAttribute("aria-valuetext", rateText(this.rate.value));
-      view.rate(this.rate.value);
-    } });
-    const place = () => {
-      slider.value = String(Math.log10(this.rate.value));
-      slider.setAttribute("aria-valuetext", this.rate.input.value);
-    };
-    place();
-    this.fields = lab.fields.map(field => ({ ...field, control: field.kind === "whole" ? box(field, changed)
-      : menu(field.label, field.options ?? [], String(field.value), changed) }));
-    this.speedMenu = menu("Speed", Object.keys(SPEEDS), "normal", () => view.send({ type: "speed", speed: this.speed }));
-    this.buttons = BUTTONS.map(([name, tip, states, command]) => button(name, tip, () => this.on(states) && view.press(command)));
-    const keys = h("div", { class: "keys", role: "group", "aria-label": "Training" }, ...this.buttons);
+    this.follow(Object.fromEntries(fields.map(({ name, value }) => [name, value])));
+    this.rate = box({ label: "Learning rate", kind: "rate", min: 1e-6, max: 1e-1 });
+    this.slider = h("input", { type: "range", min: -6, max: -1, step: 0.01, "aria-label": "Learning rate, slider" });
+    this.turn(lr);
+    const paced = () => view.send({ type: "speed", speed: this.speed });
+    this.speedMenu = menu("Speed", Object.keys(SPEEDS), { onchange: paced });
+    this.speedMenu.value = "normal";
+    this.buttons = BUTTONS.map(([name, tip, , command]) => button(name, tip, () => view.press(command)));
     const decades = ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"].map(text => h("span", {}, text));
-    const slide = h("span", { class: "slide" }, slider, h("span", { class: "decades", "aria-hidden": "true" }, ...decades));
-    const rate = h("div", { class: "rate" }, h("span", { class: "name" }, "Learning rate"), slide, this.rate.input);
-    const fields = h("div", { class: "fields live" }, ...this.fields.map(field => field.control.element));
-    this.bar = h("div", { class: "bar" }, live ? keys : "");
-    this.live = live ? [rate, fields, keys] : []; // nothing for a recorded run
-    const top = h("div", { class: "top" }, live ? rate : "", this.speedMenu.element);
-    this.elements = [top, live ? fields : "", h("div", { class: "fields" }, ...this.records(recorded, live, view)), this.bar];
+    const slide = h("span", { class: "slide" }, this.slider, h("span", { class: "decades", "aria-hidden": "true" }, ...decades));
+    const turned = ({ target }) => { // the slider follows the box, and writes into it only when it is dragged
+      this.turn(target === this.slider ? Number((10 ** Number(target.value)).toPrecision(2)) : null);
+      view.rate(Number(this.rate.value));
+    };
+    const rate = h("div", { class: "rate live", oninput: turned }, h("span", { class: "name" }, "Learning rate"), slide, this.rate);
+    this.bar = h("div", { class: "bar" }, h("div", { class: "keys live", role: "group", "aria-label": "Training" }, ...this.buttons));
+    this.elements = [h("div", { class: "top" }, rate, named("Speed", this.speedMenu)),
+      h("div", { class: "fields live" }, ...this.fields.map(({ label, input }) => named(label, input))),
+      h("div", { class: "fields" }, ...(recorded.length ? this.records(recorded, view) : [])), this.bar];
   }
 
   /** The menus of recorded runs, and of their seeds. */
-  records(recorded, live, view) {
-    if (!recorded.length) return [];
-    const names = [...(live ? ["live run"] : []), ...recorded.map(({ label }) => label)], find = () => recorded.find(({ label }) => label === run.value);
-    const show = () => view.send(find() ? { type: "open", id: find().id, seed: Number(seed.value) } : { type: "live" });
-    const seeds = () => {
-      seed.fill(Array.from({ length: find()?.seeds ?? 0 }, (_, k) => String(k)));
-      seed.element.hidden = !find();
-    };
-    const run = menu("Show", names, names[0], () => { seeds(); show(); }), seed = menu("Recorded seed", [], "", show);
-    seeds();
-    return [run.element, seed.element];
+  records(recorded, view) {
+    const found = () => recorded.find(({ label }) => label === run.value);
+    const show = () => view.send(found() ? { type: "open", id: found().id, seed: Number(seed.value) } : { type: "live" });
+    const run = menu("Show", ["live run", ...recorded.map(({ label }) => label)], { onchange: () => {
+      seed.replaceChildren(...options(Array.from({ length: found()?.seeds ?? 0 }, (_, k) => String(k))));
+      seeds.hidden = !found();
+      show();
+    } });
+    const seed = menu("Recorded seed", [], { onchange: show }), seeds = named("Recorded seed", seed);
+    seeds.hidden = true;
+    return [named("Show", run), seeds];
+  }
+
+  /** The slider shows the rate of the box, or both show another one. */
+  turn(lr) {
+    if (lr) this.fill(this.rate, rateText(lr));
+    this.slider.value = String(Math.log10(Number(this.rate.value)));
+    this.slider.setAttribute("aria-valuetext", this.rate.value);
+  }
+
+  fill(input, value) {
+    input.value = String(value);
+    input.setCustomValidity("");
   }
 
   /** @returns {"slow"|"normal"|"fast"} */
   get speed() { return SPEEDS[this.speedMenu.value]; }
   /** The first box that cannot be read. @returns {HTMLInputElement|undefined} */
-  get wrong() { return [this.rate, ...this.fields.map(field => field.control)].find(({ input }) => !input.checkValidity())?.input; }
+  get wrong() { return [this.rate, ...this.fields.map(({ input }) => input)].find(input => !input.validity.valid); }
 
-  /** @returns {import("./types.js").Choice} */
-  choice() {
-    const settings = Object.fromEntries(this.fields.map(({ name, control }) => [name, control.value]));
-    return { settings, lr: this.rate.value, speed: this.speed };
+  get settings() {
+    const value = ({ kind, input }) => (kind === "whole" ? Number(input.value) : input.value);
+    return Object.fromEntries(this.fields.map(field => [field.name, value(field)]));
   }
 
   /** The labels of what differs from a run's settings. @param {import("./types.js").Run} run */
   differing(run) {
-    return run.recorded ? [] : this.fields.filter(({ name, control }) => run.settings[name] !== control.value).map(field => field.label);
+    const { settings } = this;
+    return run.recorded ? [] : this.fields.filter(({ name }) => run.settings[name] !== settings[name]).map(({ label }) => label);
   }
 
-  /** Show a run's settings. @param {import("./types.js").Run} run */
-  follow(run) {
-    for (const { name, control } of this.fields) if (name in run.settings) control.set(/** @type {any} */ (run.settings[name]));
+  /** Show these settings. @param {import("./types.js").Settings} settings */
+  follow(settings) {
+    for (const { name, input } of this.fields) if (name in settings) this.fill(input, settings[name]);
   }
 
-  on(states) { return states.split(" ").includes(this.state); }
-
-  /** Mark the buttons that have no effect now. */
-  enable(state, recorded) {
-    this.state = state;
-    this.buttons.forEach((element, k) => allow(element, this.on(BUTTONS[k][2])));
-    for (const element of this.live) element.hidden = recorded;
-  }
+  /** Mark the buttons that have no effect in this state of the run. */
+  enable(state) { this.buttons.forEach((element, k) => allow(element, BUTTONS[k][2].includes(state))); }
 }

@@ -3,16 +3,15 @@
 import { h } from "./controls.js";
 import { PANELS, sampleOf } from "./panels.js";
 import { Plot } from "./plot.js";
-import { chance, clamp } from "./text.js";
+import { clamp } from "./text.js";
 
 const COLOURS = ["ink", "paper", "grid", "muted", "g", "d", "real", "band", "cliff"]; // names in style.css
-const STEPS = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] }; // pixels
 
 export class Figure {
   /** @param {import("./view.js").View} view */
   constructor(view) {
     this.view = view;
-    this.hover = this.hit = this.pinned = /** @type {any} */ (null); // pinned: the sample that was clicked
+    this.hover = this.hit = this.pinned = null; // where one points, the dot that is near, the sample that was clicked
     this.described = 0;
     this.parts = PANELS.map(panel => this.part(panel));
     this.of = Object.fromEntries(this.parts.map(({ panel, element }) => [panel.name, element]));
@@ -21,43 +20,40 @@ export class Figure {
     const names = { role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id };
     this.grid = h("div", { class: "figure", ...names },
       column("losses", "scores", "logits"), column("real", "fake"), column("atlas", "along"));
-    this.number = h("output", { class: "chance", "aria-live": "off" });
-    this.hazard = h("div", { class: "hazard" }, this.number, this.of.hazard);
     this.tip = h("div", { class: "tip", hidden: true });
     this.element = h("div", { class: "stage" }, this.grid, this.description);
   }
 
   /** One panel: its title with a tick that shows or hides it, its canvas, what pointing at it does, by mouse or by arrow keys. */
   part(panel) {
-    const title = h("span", { class: "title" }), remark = h("span", { class: "remark" }), leave = () => this.point(null);
-    const tick = h("input", { type: "checkbox", checked: true, "aria-label": `show ${panel.label}`, onchange: () => this.view.request() });
+    const title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
+    const leave = () => this.point(null), redraw = () => this.view.request();
+    const tick = h("input", { type: "checkbox", checked: true, "aria-label": `show ${panel.label}`, onchange: redraw });
     const canvas = h("canvas", {
       role: "img", tabindex: 0, "aria-label": panel.label, onpointerleave: leave, onblur: leave, onclick: () => this.pin(),
-      onkeydown: event => this.key(part, event),
-      onpointermove: ({ offsetX: x, offsetY: y }) => this.point({ part, x, y }),
+      onkeydown: event => this.key(part, event), onpointermove: ({ offsetX: x, offsetY: y }) => this.point({ part, x, y }),
     });
     const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, tick, title, remark), canvas);
     const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) };
     return part;
   }
 
-  /** Arrow keys move the pointer, or from dot to dot; Enter clicks, Escape lets go. */
+  /** The arrow keys left and right move the pointer, or from dot to dot; Enter clicks, Escape lets go. */
   key(part, event) {
-    const [dx, dy] = STEPS[event.key] ?? [0, 0], { canvas: { clientWidth: wide, clientHeight: high }, plot } = part;
-    if (event.key === "Escape") this.hit = null;
-    if (event.key === "Enter" || event.key === "Escape") this.pin();
+    const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key], { canvas, plot } = part;
     if (event.key === "Escape") this.point(null);
-    if (!dx && !dy) return;
+    if (event.key === "Enter" || event.key === "Escape") this.pin();
+    if (!step) return;
     event.preventDefault();
-    const from = this.hover?.part === part ? this.hover : { x: wide / 2, y: high / 2 }, step = dx || -dy;
-    const ahead = plot.spots.filter(spot => (spot.x - from.x) * step > 0.01).sort((a, b) => (a.x - b.x) * step);
-    const { x, y } = ahead[0] ?? { x: clamp(from.x + dx, 0, wide), y: clamp(from.y + dy, 0, high) };
-    this.point({ part, x, y }, "polite");
+    const { x, y } = this.hover?.part === part ? this.hover : { x: canvas.clientWidth / 2, y: canvas.clientHeight / 2 };
+    const ahead = plot.spots.filter(spot => (spot.x - x) * step > 0.01).sort((a, b) => (a.x - b.x) * step)[0];
+    this.point({ part, x: ahead?.x ?? clamp(x + 8 * step, 0, canvas.clientWidth), y: ahead?.y ?? y }, "polite");
   }
 
   /** @param {string} live   is the tip read aloud? */
   point(hover, live = "off") {
     this.hover = hover;
+    this.hit &&= hover && this.hit;
     this.tip.setAttribute("aria-live", live);
     this.tip.hidden ||= !hover;
     this.view.request();
@@ -89,21 +85,19 @@ export class Figure {
     const [r, g, b] = getComputedStyle(root.parentElement ?? root).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
     root.dataset.dark = String(r + g + b > 384);
     const style = getComputedStyle(this.grid), colours = COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]);
-    return { size: parseFloat(style.fontSize) * 0.86, .../** @type {any} */ (Object.fromEntries(colours)) };
+    return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
   }
 
   /** Draw all that can be seen. @param {string} headline */
   draw(scene, headline) {
     const words = [], now = performance.now();
     this.of.lives.hidden = scene.guesses.length < 2;
-    this.hazard.hidden = !scene.run.hazard;
     for (const { panel, canvas, plot, remark } of this.parts) {
       if (!canvas.clientWidth || !canvas.clientHeight) continue;
       const text = panel.draw(plot, scene);
       words.push([canvas, plot.remark ? `${text}; ${plot.remark}` : text]);
-      if (remark.textContent !== plot.remark) remark.textContent = remark.title = plot.remark;
+      if (remark.textContent !== plot.remark) remark.textContent = plot.remark;
     }
-    this.chance(scene);
     if (this.hover) this.cross(scene, this.hover);
     if (now - this.described < 1000 && scene.running) return;
     this.described = now; // not 30 times a second: somebody may be listening
@@ -111,25 +105,16 @@ export class Figure {
     this.description.textContent = `${headline} ${words.map(([, text]) => text).join(". ")}.`;
   }
 
-  /** The chance that this batch is the last, in figures that grow with it, from 1e-4 on. */
-  chance({ hazards, until, cursor }) {
-    const p = hazards.entries[hazards.find(Math.min(until, cursor ?? Infinity) + 1) - 1]?.high[0] ?? NaN;
-    if (chance(p) === this.number.textContent) return;
-    this.number.textContent = chance(p);
-    this.number.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0));
-  }
-
   /** Numbers where one points: of the dot that is near, else of the place. */
   cross(scene, { part: { panel, plot, canvas, element }, x, y }) {
-    const far = spot => Math.hypot(spot.x - x, spot.y - y), { tip } = this, { box } = plot, colour = scene.theme.muted;
-    const near = plot.spots.filter(spot => far(spot) < 22).sort((a, b) => far(a) - far(b))[0];
+    const { tip } = this, { box } = plot, far = spot => Math.hypot(spot.x - x, spot.y - y);
+    const near = this.hit = plot.spots.filter(spot => far(spot) < 22).sort((a, b) => far(a) - far(b))[0];
     const words = near ? panel.spot(scene, near) : panel.read?.(scene, ...plot.values(x, y));
-    this.hit = near;
     tip.hidden = !words;
     if (!words) return;
-    if (near) plot.ring(near.x, near.y, 6, scene.theme.ink, 2);
-    else plot.path([[x, box.top], [x, box.bottom]], { colour, width: 1 });
-    if (tip.textContent !== words) tip.textContent = words;
+    if (near) plot.ring(near, 6, scene.theme.ink, 2);
+    else plot.path([[x, box.top], [x, box.bottom]], { colour: scene.theme.muted, width: 1 });
+    tip.textContent = words;
     if (tip.parentElement !== element) element.append(tip);
     tip.classList.toggle("left", x > canvas.clientWidth / 2); // in the corner where one does not point
   }

@@ -1,6 +1,6 @@
 // Back through the iterations: the bar below the picture, for the last ones of a live run and for all of a recorded one.
 
-import { allow, button, h, named } from "./controls.js";
+import { allow, button, h } from "./controls.js";
 import { clamp, whole } from "./text.js";
 
 const PACE = { slow: 400, normal: 120, fast: 40 }, LAST = 40; // milliseconds a step when played; iterations when zoomed
@@ -9,33 +9,39 @@ export class Past {
   /** @param {import("./view.js").View} view */
   constructor(view) {
     this.view = view;
-    this.pictures = new Map(); // of iterations
-    this.playing = /** @type {any} */ (undefined);
-    this.stops = /** @type {number[]} */ ([]); // the iterations that can be shown
-    this.position = this.asked = /** @type {number|null} */ (null); // shown (null: the latest), asked for (one question at a time)
-    this.span = 16; // iterations on the axis
     const drag = () => { this.stop(); this.go(Number(this.slider.value)); };
     this.slider = h("input", { type: "range", min: 0, max: 0, step: 1, "aria-label": "Iteration shown", oninput: drag });
     this.where = h("span", { class: "where" });
     this.play = button("Play", "step through the iterations, slowly", () => (this.playing ? this.stop() : this.start()));
-    this.zoom = h("input", { type: "checkbox", onchange: () => view.request() });
     const tip = "the weights before this iteration once more, with the rate and the loss that the controls show";
-    this.fork = button("Fork here", tip, () => view.fork(this.position ?? this.stops[this.stops.length - 1]));
-    this.element = h("fieldset", { class: "past", "aria-label": "Back through the iterations" },
-      this.play, this.slider, this.where, named(`last ${LAST} only`, this.zoom, "tick"), this.fork);
+    this.fork = button("Fork here", tip, () => view.fork(this.position ?? this.stops.at(-1)));
+    const name = { class: "past", "aria-label": "Back through the iterations" };
+    this.element = h("fieldset", name, this.play, this.slider, this.where, this.fork);
+    for (const one of [this.play, this.fork]) allow(one, false);
+    this.forget();
   }
 
-  /** Another run comes on show. @param {boolean} recorded */
-  forget(recorded) {
+  /** Another run comes on show. */
+  forget() {
     this.stop();
-    Object.assign(this, { stops: [], position: null, asked: null, span: 16 });
-    this.pictures.clear();
-    this.zoom.checked = !recorded;
+    this.stops = []; // the iterations that can be shown
+    this.position = this.asked = null; // shown (null: the latest), asked for (one question at a time)
+    this.picture = null; // of the position, or of the one before until that is here
+  }
+
+  /** A frame is here. @param {import("./types.js").Frame} frame @param {import("./types.js").Run} run */
+  take(frame, run) {
+    const [from, to] = frame.rewind ?? [1, 0];
+    this.stops = run.stops ? [...run.stops] : Array.from({ length: to - from + 1 }, (_, k) => from + k);
+    if (run.recorded) this.position ??= this.stops[0] ?? 1;
+    else if (frame.state === "running") this.position = null;
+    this.picture ??= frame;
+    this.want();
   }
 
   /** The engine's answer; it may be the nearest iteration that it has. @param {import("./types.js").Picture} picture */
   answer(picture) {
-    this.pictures.set(picture.iteration, picture);
+    this.picture = picture;
     if (this.asked === this.position) this.position = picture.iteration;
     this.asked = null;
     this.want();
@@ -43,9 +49,20 @@ export class Past {
 
   /** Ask for the picture of this position, unless it is here. */
   want() {
-    if (this.position !== null && this.asked === null && !this.pictures.has(this.position))
-      this.view.scrub(this.asked = this.position);
+    const { position, view: { frame, run } } = this;
+    if (position === null || position === frame.iteration) this.picture = frame;
+    else if (this.asked === null && position !== this.picture.iteration) {
+      this.asked = position;
+      this.view.send({ type: "scrub", run: run.run, iteration: position });
+    }
     this.view.request();
+  }
+
+  /** Leave the past. */
+  latest() {
+    this.stop();
+    this.position = null;
+    if (this.view.frame) this.want();
   }
 
   /** Show stop k. */
@@ -62,12 +79,12 @@ export class Past {
   }
 
   start() {
-    if (this.stops.length < 2 || !this.view.mayLook()) return;
+    if (!this.view.mayLook()) return;
     this.go(this.at === this.stops.length - 1 ? 0 : this.at);
     this.playing = setInterval(() => {
       if (this.at >= this.stops.length - 1) this.stop();
       else if (this.asked === null) this.go(this.at + 1);
-    }, PACE[this.view.controls?.speed ?? "normal"]);
+    }, PACE[this.view.controls.speed]);
     this.play.textContent = "Stop";
   }
 
@@ -77,23 +94,23 @@ export class Past {
     this.play.textContent = "Play";
   }
 
-  /** The iterations on the axis: all, in steps, so that it stands still; or the last ones. @returns {[number, number]} */
-  window(run, frame, end) {
-    const last = (run.recorded ? null : frame.rewind?.[0]) ?? end - LAST;
-    if (this.zoom.checked && this.position !== null) return [Math.max(last, 1) - 0.5, end + 1];
+  /** The iterations on the axis: the last ones if one of them is shown; else all, in steps, so that it stands still. */
+  window(run, end) {
+    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0, last = Math.max(end - LAST, start, 0);
+    if (this.position > last) return [last + 0.5, end + 1];
     if (run.recorded) return [1, Math.max(end * 1.03, 4)];
-    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0;
-    while (start + 0.96 * this.span < end) this.span *= 1.5;
-    return [start + (this.span < 100 ? 0.5 : 0), start + this.span];
+    let span = 16;
+    while (start + 0.96 * span < end) span *= 1.5;
+    return [start + (span < 100 ? 0.5 : 0), start + span];
   }
 
   /** @param {string} of   " of 4,844", or nothing where that would tell the end */
   draw(of, latest, canFork) {
-    const few = this.stops.length < 2, words = `iteration ${whole(this.position ?? latest)}`;
-    Object.assign(this.slider, { max: Math.max(this.stops.length - 1, 0), value: Math.max(this.at, 0), disabled: few });
+    const most = Math.max(this.stops.length - 1, 0), words = `iteration ${whole(this.position ?? latest)}`;
+    Object.assign(this.slider, { max: most, value: Math.max(this.at, 0), disabled: !most });
     this.slider.setAttribute("aria-valuetext", words);
     this.where.textContent = words + of;
-    allow(this.play, !few);
+    allow(this.play, most);
     allow(this.fork, canFork);
   }
 }

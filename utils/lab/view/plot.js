@@ -1,71 +1,78 @@
 // One canvas with two axes: what every panel draws with. Nothing is clipped in silence: what lies outside gets an arrow.
 
-import { clamp, short } from "./text.js";
+import { clamp, short, whole } from "./text.js";
 
 /** Linear; with a knee linear between -knee and knee, and logarithmic beyond: both cliffs and a runaway stay in the picture. */
 const bend = (v, knee) => (!knee ? v : Math.abs(v) <= knee ? v / knee : Math.sign(v) * (1 + Math.log10(Math.abs(v) / knee)));
 
 /** Round numbers on an axis, about `count` of them if it is linear. */
 function ticks([low, high, knee], count) {
-  const power = 10 ** Math.floor(Math.log10((high - low) / count)), decades = Array.from({ length: 16 }, (_, k) => 10 ** (k - 6));
+  if (knee) {
+    const beyond = [knee, ...Array.from({ length: 16 }, (_, k) => 10 ** (k - 6)).filter(v => v >= 2 * knee)];
+    return [...beyond.map(v => -v).reverse(), 0, ...beyond].filter(v => v >= low * 1.001 && v <= high * 1.001);
+  }
+  const power = 10 ** Math.floor(Math.log10((high - low) / count));
   const step = power * ([1, 2, 5].find(m => m * power * count >= high - low) ?? 10), first = Math.ceil(low / step - 1e-9);
-  if (!knee) return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => (first + k) * step);
-  const beyond = [knee, ...decades.filter(v => v >= 2 * knee)];
-  return [...beyond.map(v => -v).reverse(), 0, ...beyond].filter(v => v >= low * 1.001 && v <= high * 1.001);
+  return Array.from({ length: Math.floor(high / step + 1e-9) - first + 1 }, (_, k) => (first + k) * step);
 }
 
 export class Plot {
   /** @param {HTMLCanvasElement} canvas */
   constructor(canvas) {
     this.canvas = canvas;
-    this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    this.pen = canvas.getContext("2d", { alpha: false }); // nothing behind it shines through, so it is put on the screen faster
+    this.still = document.createElement("canvas"); // the axes, which seldom change,
+    this.key = ""; // and what they were drawn for
+    this.theme = this.axes = this.box = null;
     this.small = document.createElement("canvas"); // an image's pixels, before they are stretched
-    this.still = document.createElement("canvas"); // the axes, which seldom change
-    this.key = ""; // what they were drawn for
-    this.axes = this.box = this.theme = /** @type {any} */ (null);
-    this.spots = /** @type {any[]} */ ([]); // what can be pointed at and clicked: {x, y, side, index}
+    this.spots = []; // what can be pointed at and clicked: {x, y, side, index}
     this.remark = ""; // what the panel's caption adds for this picture
-    this.kept = { run: 0, steps: 0 }; // how far the axis reached in the picture before
   }
 
   /** An empty picture with its axes x and y, each [low, high, knee]; `bare` names those without numbers. */
   start(theme, x, y, bare = "") {
-    const { canvas, still } = this, { size } = theme, ratio = window.devicePixelRatio || 1;
+    const { canvas, still, pen } = this, { size } = theme, ratio = window.devicePixelRatio || 1, { round } = Math;
     const { clientWidth: width, clientHeight: height } = canvas, key = JSON.stringify([width, height, ratio, theme, x, y, bare]);
     Object.assign(this, { theme, axes: { x, y }, remark: "", spots: [] });
-    if (key !== this.key) {
-      const left = bare.includes("y") ? 2 : size * 3.3, bottom = height - size * (bare.includes("x") ? 0.5 : 1.45), whole = Math.round;
-      this.box = { left: whole(left), top: whole(size * 0.55), right: whole(width - size * 0.7), bottom: whole(bottom) };
-      for (const [one, weight] of /** @type {const} */ ([[canvas, 600], [still, 400]])) {
-        Object.assign(one, { width: whole(width * ratio), height: whole(height * ratio) }); // this empties it
-        this.pen = /** @type {CanvasRenderingContext2D} */ (one.getContext("2d"));
-        this.pen.scale(ratio, ratio);
-        Object.assign(this.pen, { lineJoin: "round", lineCap: "round", textBaseline: "middle", font: `${weight} ${size}px system-ui, sans-serif` });
-      }
-      this.frame(x, y, bare, width);
-      this.key = key;
+    if (key === this.key) {
+      pen.drawImage(still, 0, 0, canvas.width / ratio, canvas.height / ratio);
+      return;
     }
-    this.pen = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
-    this.pen.clearRect(0, 0, width, height);
-    this.pen.drawImage(still, 0, 0, canvas.width / ratio, canvas.height / ratio);
+    this.key = key;
+    const bottom = height - size * (bare.includes("x") ? 0.5 : 1.45), left = bare.includes("y") ? 2 : size * 3.3;
+    this.box = { left: round(left), top: round(size * 0.55), right: round(width - size * 0.7), bottom: round(bottom) };
+    canvas.width = still.width = round(width * ratio); // this empties both
+    canvas.height = still.height = round(height * ratio);
+    pen.scale(ratio, ratio);
+    pen.fillStyle = theme.paper;
+    pen.fillRect(0, 0, width, height);
+    Object.assign(pen, { lineJoin: "round", lineCap: "round", textBaseline: "middle", font: `${size}px system-ui, sans-serif` });
+    this.frame(x, y, bare, width);
+    still.getContext("2d").drawImage(canvas, 0, 0);
+    pen.font = `600 ${pen.font}`;
+    pen.beginPath(); // from now on only what lies in the box is drawn, and emptied
+    pen.rect(this.box.left, 0, width, this.box.bottom + size * 0.4);
+    pen.clip();
   }
 
   /** The axes with their numbers. */
   frame(x, y, bare, width) {
     const { pen, box: { left, top, right, bottom }, theme: { size, grid, muted } } = this, thin = { colour: muted, width: 1 };
-    let last = Infinity; // no two labels on each other
+    let last = Infinity; // no two numbers on each other
+    pen.textAlign = "right";
     for (const v of bare.includes("y") ? [] : ticks(y, (bottom - top) / size / 2.4)) {
       const at = this.y(v);
       this.path([[left, at], [right, at]], { colour: grid, width: 1 });
-      Object.assign(pen, { textAlign: "right", fillStyle: muted });
+      pen.fillStyle = muted;
       if (last - at > size) pen.fillText(short(v), left - size * 0.4, last = at);
     }
     last = -Infinity;
+    pen.textAlign = "center";
     for (const v of bare.includes("x") ? [] : ticks(x, (right - left) / size / 5)) {
-      const half = pen.measureText(short(v)).width / 2, at = this.x(v);
+      const words = v < 1e5 ? short(v) : whole(v), half = pen.measureText(words).width / 2, at = this.x(v); // iterations in full
       this.path([[at, bottom], [at, bottom + size * 0.25]], thin);
-      Object.assign(pen, { textAlign: "center", fillStyle: muted });
-      if (at - half > last) pen.fillText(short(v), Math.min(at, width - half), bottom + size * 0.9);
+      pen.fillStyle = muted;
+      if (at - half > last) pen.fillText(words, clamp(at, half, width - half), bottom + size * 0.9);
       last = Math.max(last, at + half + size);
     }
     this.path([[left, top], [left, bottom], [right, bottom]], thin);
@@ -79,47 +86,41 @@ export class Plot {
     return start + (bend(v, knee) - from) / (bend(high, knee) - from) * (end - start);
   }
 
-  /** ... and back, for linear axes. @returns {[number, number]} */
+  /** ... and back, for linear axes. */
   values(px, py) {
     const { axes: { x, y }, box } = this, share = (px - box.left) / (box.right - box.left);
     return [x[0] + share * (x[1] - x[0]), y[0] + (box.bottom - py) / (box.bottom - box.top) * (y[1] - y[0])];
   }
 
-  /** A line through pixels, where null is a gap, or the area inside: all that is drawn is this, words or an image.
-   * @param {any[]} points @param {any} style */
-  path(points, { colour, width = 2, dash = [], alpha = 1, fill = false, clip = false }) {
-    const { pen, box } = this;
-    pen.save();
-    if (clip) {
-      pen.beginPath();
-      pen.rect(box.left, box.top - 2, box.right - box.left + 2, box.bottom - box.top + 4);
-      pen.clip();
-    }
+  /** A line through pixels, where null is a gap, or the area inside: all that is drawn is this, words or an image. */
+  path(points, { colour, width = 2, dash = [], alpha = 1, fill = false }) {
+    const { pen } = this;
     Object.assign(pen, { strokeStyle: colour, fillStyle: colour, lineWidth: width, globalAlpha: alpha });
     pen.setLineDash(dash);
     pen.beginPath();
     points.forEach((point, k) => point && (points[k - 1] ? pen.lineTo(point[0], point[1]) : pen.moveTo(point[0], point[1])));
     if (fill) pen.fill();
     else pen.stroke();
-    pen.restore();
+    pen.globalAlpha = 1;
+    pen.setLineDash([]);
   }
 
-  line(xs, ys, style) { this.path(Array.from(ys, (v, k) => [this.x(xs[k]), this.y(v)]), { ...style, clip: true }); }
+  line(xs, ys, style) { this.path(Array.from(ys, (v, k) => [this.x(xs[k]), this.y(v)]), style); }
 
-  /** A filled rectangle between two corners, in values. */
+  /** A filled rectangle between two corners, in values. @type {(from: any[], to: any[], colour: string) => void} */
   area([x0, y0], [x1, y1], colour) {
     const [left, low, right, high] = [this.x(x0), this.y(y0), this.x(x1) - 1, this.y(y1)];
     this.path([[left, low], [left, high], [right, high], [right, low]], { colour, fill: true });
   }
 
-  ring(x, y, radius, colour, width = 3) {
-    const circle = Array.from({ length: 25 }, (_, k) => k * Math.PI / 12);
-    this.path(circle.map(turn => [x + radius * Math.cos(turn), y + radius * Math.sin(turn)]), { colour, width });
+  ring({ x, y }, radius, colour, width = 3) {
+    const turns = Array.from({ length: 25 }, (_, k) => k * Math.PI / 12);
+    this.path(turns.map(turn => [x + radius * Math.cos(turn), y + radius * Math.sin(turn)]), { colour, width });
   }
 
   /** Dots at pixels: lines without length, with round ends. */
   spray(places, radius, colour) {
-    this.path(places.flatMap(([x, y]) => [[x, y], [x + 0.01, y], null]), { colour, width: 2 * radius, clip: true });
+    this.path(places.flatMap(([x, y]) => [[x, y], [x + 0.01, y], null]), { colour, width: 2 * radius });
   }
 
   /** Dots at values; beyond the axes they are arrows at the edge. Those of a side can be pointed at. */
@@ -140,22 +141,21 @@ export class Plot {
     this.text(words, x - size * 0.4, clamp(y, box.top + size * 0.5, box.bottom - size * 0.5), colour, true);
   }
 
-  /** A quantity of a series as far as `until`, a zigzag through its extremes, with a name at its end; an arrow where it leaves
-   * the axis, and dots while they are few, unless it is quiet. */
-  curve(series, q, until, { name = "", quiet = false, width = 2, dash = [], ...style }) {
-    const { axes: { x, y }, box } = this, points = /** @type {any[]} */ ([]);
-    const shown = series.entries.slice(Math.max(series.find(x[0]) - 1, 0), series.find(until + 1));
+  /** A quantity of a series' entries, a zigzag through the extremes, with a name at its end; an arrow where it leaves the axis,
+   * and dots while they are few, unless it is faint. */
+  curve(entries, q, { colour, dash, name = "", faint = 0 }) {
+    const { axes: { y }, box } = this, points = [];
     let out = null;
-    for (const { at, low, high } of shown) for (const v of low[q] === high[q] ? [low[q]] : [low[q], high[q]]) {
+    for (const { at, low, high } of entries) for (const v of low[q] === high[q] ? [low[q]] : [low[q], high[q]]) {
       points.push(Number.isFinite(v) ? [this.x(at), this.y(clamp(v, y[0], y[1]))] : null);
       if (v < y[0] || v > y[1]) out = [at, v];
     }
     const drawn = points.filter(Boolean), end = drawn.at(-1);
     const many = points.length > 200; // a long zigzag of one pixel is drawn 20 to 100 times as fast as a wider one
-    this.path(points, { dash, width, ...style, ...(many && { width: 1, dash: dash.map(v => Math.max(v, 2)) }), clip: true });
-    if (shown.length <= 40 && !quiet) this.spray(drawn, 3, style.colour);
-    if (out && !quiet) this.arrow([this.x(out[0]), this.y(out[1])], style.colour, short(out[1]));
-    if (name && end && end[0] <= box.right) this.text(name, end[0], clamp(end[1], box.top + 6, box.bottom - 6), style.colour);
+    this.path(points, { colour, alpha: faint || 1, width: many ? 1 : 2, dash: dash.map(v => (many ? Math.max(v, 2) : v)) });
+    if (entries.length <= 40 && !faint) this.spray(drawn, 3, colour);
+    if (out && !faint) this.arrow([this.x(out[0]), this.y(out[1])], colour, short(out[1]));
+    if (name && end && end[0] <= box.right) this.text(name, end[0], clamp(end[1], box.top + 6, box.bottom - 6), colour);
   }
 
   /** A level across ("y"), or a mark down ("x"), at a value, with a label that begins at this share of its length. */
@@ -163,29 +163,30 @@ export class Plot {
     const { box, theme: { size } } = this, [low, high] = this.axes[axis], at = this[axis](v), across = axis === "y";
     if (!(v >= low && v <= high)) return;
     this.path(across ? [[box.left, at], [box.right, at]] : [[at, box.top], [at, box.bottom]], style);
-    this.text(label, across ? box.left + share * (box.right - box.left) : at, across ? at - size * 0.65 : box.top + size * 0.6, style.colour);
+    if (across) this.text(label, box.left + share * (box.right - box.left), at - size * 0.65, style.colour);
+    else this.text(label, at, box.top + size * 0.6, style.colour);
   }
 
   /** Bold words with a halo of the paper's colour: right of a point (or `before` it), or else on the side that has room. */
   text(words, x, y, colour, before = false) {
-    const { pen, theme: { paper } } = this;
-    Object.assign(pen, { strokeStyle: paper, fillStyle: colour, lineWidth: 4 });
-    const wide = pen.measureText(words).width + 5, left = x > wide && (before || x + wide > this.canvas.clientWidth);
-    pen.textAlign = left ? "right" : "left";
+    const { pen, box, theme: { paper } } = this, wide = pen.measureText(words).width + 5;
+    const left = x - wide > box.left && (before || x + wide > box.right);
+    Object.assign(pen, { strokeStyle: paper, fillStyle: colour, lineWidth: 4, textAlign: left ? "right" : "left" });
     pen.strokeText(words, x + (left ? -5 : 4), y);
     pen.fillText(words, x + (left ? -5 : 4), y);
   }
 
-  /** Pixels stretched over the box; row 0 is the lowest; `colour(column, row)` is a pixel() or 0. */
-  image(columns, rows, colour) {
-    const { small, box } = this, pen = /** @type {any} */ (small.getContext("2d"));
+  /** Pixels, on white, between two corners in values; row 0 is the lowest; `colour(column, row)` as canvas keeps it. */
+  image(columns, rows, colour, corners) {
+    const { small } = this, pen = small.getContext("2d"), [[x0, y0], [x1, y1]] = corners, left = this.x(x0), top = this.y(y1);
     Object.assign(small, { width: columns, height: rows });
     const picture = pen.createImageData(columns, rows);
     new Uint32Array(picture.data.buffer).forEach((_, k, pixels) => {
       pixels[k] = colour(k % columns, rows - 1 - Math.floor(k / columns));
     });
     pen.putImageData(picture, 0, 0);
+    this.area([x0, y0], [x1, y1], "#f7f7f7");
     this.pen.imageSmoothingEnabled = false;
-    this.pen.drawImage(small, box.left, box.top, box.right - box.left, box.bottom - box.top);
+    this.pen.drawImage(small, left, top, this.x(x1) - left, this.y(y0) - top);
   }
 }

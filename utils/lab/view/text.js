@@ -1,15 +1,15 @@
 // Numbers as people write and type them.
 
 export const clamp = (v, low, high) => Math.max(Math.min(v, high), low);
+/** The middle one of some numbers. */
+export const median = numbers => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 const WHOLE = new Intl.NumberFormat("en-US", { maximumFractionDigits: 0 }); // made once: a new one takes as long as a curve
+const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 /** 12600 as "12,600". */
 export const whole = n => WHOLE.format(Math.round(n));
 /** A learning rate the way people write it, to its last digit: 0.0003 is "3e-4". */
 export const rateText = lr => lr.toExponential().replace("e+", "e");
-/** The middle one of some numbers. */
-export const median = numbers => [...numbers].sort((a, b) => a - b)[numbers.length >> 1];
 
-const DIGITS = new Intl.NumberFormat("en-US", { maximumSignificantDigits: 3 });
 /** Three digits, or all of a whole number; a real minus sign, and names for what is no number. */
 export function short(v) {
   const size = Math.abs(v);
@@ -26,10 +26,17 @@ export function chance(p) {
   return p < 1e-9 ? "below 1 in a billion" : `1 in ${whole(Number((1 / p).toPrecision(2)))}`;
 }
 
+/** "1e-4, then 1e-3 at 812"; of many changes the first and the last two. @param {[number, number][]} rates */
+export function ratesText(rates) {
+  const changes = rates.slice(1).map(([at, lr]) => `then ${rateText(lr)} at ${whole(at)}`);
+  const kept = changes.length > 3 ? [`… ${changes.length - 2} changes …`, ...changes.slice(-2)] : changes;
+  return [rateText(rates[0][1]), ...kept].join(", ");
+}
+
 /** "100", "1e4", "12k", or a class's "33, 500, 12,600": the whole numbers from 1 to 10 million, and what was not understood.
  * A comma with three digits right behind it is a thousands separator, unless that gives a number too large. */
 export function parseGuesses(text) {
-  const guesses = /** @type {number[]} */ ([]), left = /** @type {string[]} */ ([]), valid = n => n >= 1 && n <= 1e7;
+  const guesses = [], left = [], valid = n => n >= 1 && n <= 1e7;
   const value = word => (/^\d+(\.\d+)?(e\+?\d+)?k?$/i.test(word) ? Math.round(parseFloat(word) * (/k$/i.test(word) ? 1000 : 1)) : 0);
   for (const word of text.split(/[ \t\r\n;]+|,(?!\d{3}(?!\d))/).filter(Boolean)) {
     const together = value(word.replace(/[,'\u2019\u00a0\u202f]/g, ""));
@@ -40,9 +47,14 @@ export function parseGuesses(text) {
   return { guesses, left };
 }
 
-/** "1e-4, then 1e-3 at 812"; of many changes the first and the last two. @param {[number, number][]} rates */
-export function ratesText(rates) {
-  const changes = rates.slice(1).map(([at, lr]) => `then ${rateText(lr)} at ${whole(at)}`);
-  const kept = changes.length > 3 ? [`… ${changes.length - 2} changes …`, ...changes.slice(-2)] : changes;
-  return [rateText(rates[0][1]), ...kept].join(", ");
+export const guessesText = guesses => (guesses.length > 1 ? `${guesses.length} guesses, median ${whole(median(guesses))}`
+  : guesses.length ? whole(guesses[0]) : "none");
+
+/** "you 100, it was 14: a factor of 7"; of many the nearest. @param {number[]} guesses @param {number} truth */
+export function score(guesses, truth) {
+  const factor = guess => Math.max(guess, truth) / Math.min(guess, truth);
+  const nearest = guesses.reduce((a, b) => (factor(b) < factor(a) ? b : a), guesses[0]), f = factor(nearest);
+  const off = f === 1 ? "exactly right" : `a factor of ${f < 3 ? Number(f.toFixed(1)) : whole(f)}`;
+  const who = guesses.length > 1 ? `${guessesText(guesses)}; nearest ${whole(nearest)}` : `Guess: you ${whole(nearest)}`;
+  return guesses.length ? `${who}, it was ${whole(truth)}: ${off}.` : "";
 }

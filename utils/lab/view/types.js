@@ -1,36 +1,33 @@
 // What the view and an engine say to each other. Two engines speak it: torch in the kernel (through anywidget) and
 // WebAssembly in a Web Worker. This file holds no code: only the types, for readers and for `tsc --noEmit`.
 //
-// Rules
-// - A message is a flat object with a `type`; every array of numbers is a Float32Array at its top level, never deeper.
-//   (The kernel sends them as binary buffers beside the JSON, in the order of the message's `arrays`: see attach() in wire.js.)
+// - A message is a flat object with a `type`; every array of numbers is a Float32Array at its top level, never deeper. The kernel
+//   sends them as binary buffers beside the JSON, in the order of the message's `arrays`: see attach() in widget.js.
 // - JSON carries no NaN and no infinity: a single number that is not finite is null. Inside Float32Arrays all are allowed.
 // - Iterations count from 1; 0 is "before the first". Iteration i's batch, atlas and hazard belong to the weights that
 //   iteration i started from: the engine computes the atlas BEFORE it updates.
 // - Each run has a tag `run` that the engine never uses twice. Whatever the view gets with another tag than its current
 //   run's it drops; a command names the run it means and the engine drops those for another run.
-// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one; the kernel has up to six under way, and
-//   widget.js passes on only every third `ack`. An `ack` is also the heartbeat: it comes at once even from a hidden page, so an
-//   engine that is running and hears none for 30 s pauses.
+// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one, the kernel's of one in three. An `ack` is
+//   also the heartbeat: it comes at once even from a hidden page, so a running engine that hears none for 30 s pauses.
 
-/** The order of a row: one float an iteration each. Scores are means of probabilities (see scores in Run).
+/** The order of a row: one float an iteration each. Scores are means of probabilities.
  * @typedef {"loss_g"|"loss_d"|"score_g"|"score_d"|"fake_max"|"fake_min"|"real_max"|"real_min"|"fake_max_z"} Quantity */
+/** @typedef {Object<string, string|number>} Settings   field name to value, always all fields */
 
 // ---- engine to view
 
 /** What this engine can do: the answer to `hello`, always before the first Run.
  * @typedef {object} Lab
  * @property {"lab"} type
- * @property {string} engine            in words: "PyTorch in the kernel", "WebAssembly in this page"
  * @property {number} lr                the rate the slider starts with, 1e-6 to 1e-1, kept to the last digit
  * @property {Field[]} fields           the controls beside the rate, in this order: data, fix or loss, batch, seed, latent ...
- * @property {string|null} fork         name of the choice that a fork may change beside the rate ("fix", "loss"); null: no fork
- * @property {RecordedRun[]} recorded   runs that `open` can show; [] if there are none
- * @property {boolean} live             false: only recorded runs
- * @property {Lives[]} lives            recorded lives, to draw a class's guesses over
+ * @property {string} fork              name of the choice that a fork may change beside the rate: "fix", "loss"
+ * @property {{id: string, label: string, seeds: number}[]} recorded   runs that `open` can show, with seeds 0 ... seeds - 1
+ * @property {{lr: number, settings: Settings, iterations: number[]}[]} lives   recorded lives, to draw a class's guesses over: the
+ *                                      iteration of the NaN, one a seed; a field left out of settings may have any value
  * @property {Outcome[]} [outcomes]     table of earlier runs, newest last (after a reload)
- * @property {string} [note]            one sentence to show at the start
- * @property {string[]} [arrays]        only on the wire from the kernel */
+ * @property {string} [note]            one sentence to show at the start */
 
 /** @typedef {object} Field
  * @property {string} name              key in Settings
@@ -41,24 +38,8 @@
  * @property {number} [min]             of a whole number
  * @property {number} [max] */
 
-/** @typedef {Object<string, string|number>} Settings   field name to value, always all fields */
-
-/** @typedef {object} RecordedRun
- * @property {string} id
- * @property {string} label             "pulses, 1e-4"
- * @property {number} seeds             `open` takes seed 0 ... seeds - 1 */
-
-/** @typedef {object} Lives
- * @property {number} lr
- * @property {Settings} settings        the fields these lives hold for; a field left out may have any value
- * @property {number[]} iterations      of the NaN, one a seed */
-
-/** @typedef {object} Outcome
- * @property {number} run               its tag
- * @property {string} rates             "1e-4, then 1e-3 at 812"
- * @property {string} settings          "pulses, no fix, batch 64, seed 0"
- * @property {string} guess             "100", "12 guesses, median 300", "none"
- * @property {string} outcome           "NaN at 14", "none by 3,000, but dead" */
+/** A line of the table: of which run, "1e-4, then 1e-3 at 812", "pulses, no fix, seed 0", "100" or "none", "NaN at 14".
+ * @typedef {{run: number, rates: string, settings: string, guess: string, outcome: string}} Outcome */
 
 /** A new run (or the old one once more, to a new page): the view forgets the current one, keeps its curves as a ghost.
  * @typedef {object} Run
@@ -71,8 +52,6 @@
  * @property {number} dimension         numbers a sample: 64, 64, 2
  * @property {string} unit              "mV"
  * @property {Float32Array} real        (any, dimension) real samples: they set the axes
- * @property {number} batch
- * @property {number} latent            random numbers that G starts from, its own noise not counted
  * @property {number|null} low          the cliffs, as logits; null if this loss has none
  * @property {number|null} high
  * @property {boolean} scores           false: this loss gives no probabilities, so no scores are shown
@@ -86,7 +65,7 @@
  * @property {Float32Array} [stops]     of a recorded run: iterations that `scrub` can show, ascending
  * @property {number|null} parent       tag of the run it was forked from, and ...
  * @property {number} [forkedAt]        ... the iteration whose weights both shared: the child's first row is this iteration
- * @property {string[]} [arrays] */
+ * @property {number} [most]            the largest size of a real number (the view's own) */
 
 /** New rows, the latest batch, and how things stand. The first frame after a Run may have no rows (iteration 0: batch
  * arrays empty, atlas of the initial weights). A recorded run sends all its rows in one frame.
@@ -105,7 +84,7 @@
  * @property {boolean} dead             finite, but G gets no gradient any more; said while it runs
  * @property {[number, number]|null} rewind   iterations that `scrub` and `fork` can go back to, inclusive; null while running
  * @property {string} [said]            one sentence: a cap, an error, a pause because nobody watched
- * @property {string[]} [arrays] */
+ * @property {boolean} [quiet]          it wants no `ack` */
 
 /** One iteration as a picture: part of each frame, and the answer to `scrub` (then alone, type "moment").
  * @typedef {object} Picture
@@ -127,17 +106,15 @@
  * @property {Float32Array} [cloud]     "plane" only: (any, 2) more generated points than the batch has
  * @property {Verdict|null} verdict     of the fatal iteration */
 
-/** @typedef {Picture & FrameOnly} Frame */
-/** @typedef {Picture & {type: "moment", arrays?: string[]}} Moment */
-
 /** @typedef {object} Verdict
  * @property {number} iteration
  * @property {string} words             the sentence: term, sample, logit, value, why
- * @property {string} [term]            "log(1 - D(G(z)))"
  * @property {"fake"|"real"|null} side  whose sample it was
  * @property {number|null} index        which of the batch; its pulse is fake[k] with fakeIndex[k] = index, or real[index]
  * @property {string} [rare]            "z = 3.89, 1 draw in 9,976 is as far out" */
 
+/** @typedef {Picture & FrameOnly} Frame */
+/** @typedef {Picture & {type: "moment"}} Moment */
 /** @typedef {Lab|Run|Frame|Moment} FromEngine */
 
 // ---- view to engine
@@ -158,25 +135,14 @@
  * live     show the live run again: Run (same tag), and a Frame with all its rows
  * outcome  a line of the table, to hand back after a reload; a second one for the same run (from a second page) replaces it
  * bye      this page goes away: pause
- * @typedef {{type: "hello"}
- *   | {type: "start"} & Choice
+ * @typedef {{type: "hello"|"pause"|"live"|"bye"}
+ *   | {type: "start"|"reset"} & Choice
  *   | {type: "one", only: "d"|"g"|null} & Choice
- *   | {type: "pause"}
- *   | {type: "reset"} & Choice
  *   | {type: "rate", run: number, lr: number}
  *   | {type: "speed", speed: "slow"|"normal"|"fast"}
- *   | {type: "ack", run: number, iteration: number}
- *   | {type: "scrub", run: number, iteration: number}
+ *   | {type: "ack"|"scrub", run: number, iteration: number}
  *   | {type: "fork", run: number, iteration: number} & Choice
  *   | {type: "open", id: string, seed: number}
- *   | {type: "live"}
- *   | {type: "outcome", outcome: Outcome}
- *   | {type: "bye"}} Command */
-
-/** createView(root, {send}) builds everything in `root`, sends `hello` and returns:
- * @typedef {object} View
- * @property {(message: FromEngine) => void} receive   hand it every message of the engine
- * @property {(text: string) => void} fail             the engine cannot be reached: one sentence, all controls off
- * @property {() => void} destroy                      listeners off, `bye` sent */
+ *   | {type: "outcome", outcome: Outcome}} Command */
 
 export {};

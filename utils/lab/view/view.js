@@ -2,39 +2,34 @@
 
 import { Controls, h } from "./controls.js";
 import { Figure } from "./figure.js";
-import { Guess, inWords, score } from "./guess.js";
+import { Guess } from "./guess.js";
 import { Past } from "./past.js";
 import { QUANTITIES, Series } from "./series.js";
-import { ratesText, rateText, short, whole } from "./text.js";
+import { chance, clamp, guessesText, ratesText, rateText, score, short, whole } from "./text.js";
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Run} Run */
 /** @typedef {import("./types.js").Command} Command */
 
 const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
-
-/** Build the view in `root`; `send` takes each Command to the engine.
- * @param {HTMLElement} root @param {{send: (command: Command) => void}} engine @returns {import("./types.js").View} */
-export const createView = (root, { send }) => new View(root, send);
+const HAZARD = "chance that the next batch kills this run";
+const FOUND = { tail: "estimated from the tail of recent batches", sampled: "estimated from sampled draws" };
 
 export class View {
-  /** @param {HTMLElement} root @param {(command: Command) => void} engine */
-  constructor(root, engine) {
-    this.engine = engine;
-    this.lab = /** @type {import("./types.js").Lab|null} */ (null);
-    this.run = /** @type {Run|null} */ (null);
-    this.frame = this.unanswered = /** @type {Frame|null} */ (null);
-    this.shown = /** @type {import("./types.js").Picture|null} */ (null);
-    this.controls = /** @type {Controls|null} */ (null);
-    this.series = new Series(QUANTITIES.length);
-    this.hazards = new Series(1);
-    this.ghosts = /** @type {{run: Run, series: Series}[]} */ ([]);
-    this.outcomes = /** @type {import("./types.js").Outcome[]} */ ([]);
-    this.guesses = /** @type {Map<number, number[]>} */ (new Map()); // of each run that was here
-    this.next = /** @type {number[]} */ ([]); // guesses for the run that was asked for and is not here yet
+  /** Build the view in `root`; `send` takes each Command to the engine, whose messages go to receive().
+   * @param {HTMLElement} root @param {(command: Command) => void} send */
+  constructor(root, send) {
+    this.send = send;
+    this.lab = /** @type {import("./types.js").Lab} */ (null);
+    this.run = /** @type {Run} */ (null);
+    this.frame = this.unanswered = /** @type {Frame} */ (null);
+    this.controls = /** @type {Controls} */ (null);
+    this.series = new Series();
+    this.hazards = []; // [iteration, chance]
+    this.ghosts = []; // earlier runs: {run, series}
+    this.outcomes = []; // lines of the table
+    this.guesses = new Map(); // of each run that was here
     this.said = "";
-    this.theme = /** @type {any} */ (null);
-    this.pending = 0;
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past(this);
@@ -47,19 +42,19 @@ export class View {
   build(root) {
     this.facts = h("p", { class: "facts" }, "Waiting for the engine …");
     this.verdict = h("p", { class: "verdict", role: "status" });
-    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab" });
+    this.chance = h("output", { class: "chance", "aria-live": "off" });
+    this.hazard = h("div", { class: "hazard" }, h("p"), this.chance);
+    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => this.request() });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
-    const below = h("div", { class: "below" }, this.figure.of.lives, this.table);
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
     this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: e => e.stopPropagation() },
-      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.figure.hazard),
-      this.figure.element, this.past.element, below);
+      this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.hazard),
+      this.figure.element, this.past.element, h("div", { class: "below" }, this.figure.of.lives, this.table));
     root.replaceChildren(this.root);
-    const { signal } = this.over, sizes = new ResizeObserver(() => redraw());
-    const redraw = () => { this.theme = null; this.request(); }; // colours are read now and then, not for each frame
+    const { signal } = this.over, redraw = () => { this.theme = null; this.request(); }; // colours are not read for each frame
+    const sizes = new ResizeObserver(redraw), clock = setInterval(redraw, 1000); // a change of the page's theme is not told to anybody
     sizes.observe(this.root);
-    const clock = setInterval(redraw, 1000); // a change of the page's theme is not told to anybody
     signal.addEventListener("abort", () => { sizes.disconnect(); clearInterval(clock); });
     // a hidden page draws nothing, but goes on answering, or the engine would think that nobody is there
     document.addEventListener("visibilitychange", () => (document.hidden ? this.answer() : redraw()), { signal });
@@ -68,57 +63,49 @@ export class View {
 
   // ---- pressing
 
-  send(command) { this.engine(command); }
-
-  /** A button was pressed that has this command. @param {any} command */
+  /** A button was pressed that has this command. */
   press(command) {
     if (command.type === "pause") return this.send(command);
-    const { run, frame, past, guess } = this, choice = this.choice(), reset = command.type === "reset";
-    if (!choice || (!reset && !guess.answer())) return;
-    past.stop();
-    past.position = null;
-    if (reset) guess.take(); // the old guess goes
-    if (reset || !run || this.changed.length || frame?.state === "ended") this.next = guess.take();
-    else if (!frame?.iteration) this.guesses.set(run.run, guess.take());
+    const choice = this.choice(), reset = command.type === "reset";
+    if (!choice || (!reset && !this.guess.answer())) return;
+    if (reset) this.guess.take(); // the old guess goes
+    this.past.latest();
     this.send({ ...command, ...choice });
-    this.request();
   }
 
-  /** The labels of the controls that do not describe the run on show. */
-  get changed() { return (this.run && this.controls?.differing(this.run)) ?? []; }
-
-  /** What the controls say; nothing while a box cannot be read: that one gets the focus. */
+  /** What the controls say; nothing while a box cannot be read: that one gets the focus. @returns {import("./types.js").Choice} */
   choice() {
-    this.controls?.wrong?.focus();
-    return this.controls?.wrong ? null : this.controls?.choice();
+    const { wrong, settings, rate, speed } = this.controls;
+    wrong?.focus();
+    return wrong ? null : { settings, lr: Number(rate.value), speed };
   }
 
-  rate(lr) {
-    if (this.run && !this.run.recorded && !this.controls?.wrong) this.send({ type: "rate", run: this.run.run, lr });
-    this.request();
-  }
+  rate(lr) { if (this.run && !this.controls.wrong) this.send({ type: "rate", run: this.run.run, lr }); }
 
   /** A guess was made or declined: the picture may be seen. */
   answered() {
     this.guess.gate.remove();
     this.root.classList.remove("asking");
     this.controls?.bar.append(this.guess.element);
-    (this.lab?.live ? this.controls?.buttons[0] : this.past.play)?.focus();
+    this.controls?.buttons[0].focus();
     this.request();
   }
 
-  /** May an earlier iteration be shown? A recorded run begins with the guess in the box. */
-  mayLook() {
+  /** The run on show begins, or is looked at: the guess in the box is for this one. A fork's end was no question. */
+  begin() {
     const { run, guesses, guess } = this;
-    if (guess.answer() && run?.recorded && !guesses.has(run.run)) guesses.set(run.run, guess.take());
-    return guess.asked;
+    if (!guesses.has(run.run)) guesses.set(run.run, run.parent === null ? guess.take() : []);
   }
 
-  scrub(iteration) { if (this.run) this.send({ type: "scrub", run: this.run.run, iteration }); }
+  /** May an earlier iteration be shown? */
+  mayLook() {
+    if (this.guess.answer() && this.run.recorded) this.begin();
+    return this.guess.asked;
+  }
 
   fork(iteration) {
-    const choice = this.frame?.rewind && this.choice();
-    if (this.run && choice) this.send({ type: "fork", run: this.run.run, iteration, ...choice });
+    const choice = this.choice();
+    if (choice) this.send({ type: "fork", run: this.run.run, iteration, ...choice });
   }
 
   // ---- hearing
@@ -142,45 +129,38 @@ export class View {
     this.controls = new Controls(lab, this);
     this.form.replaceChildren(...this.controls.elements);
     if (this.guess.asked) this.controls.bar.append(this.guess.element);
-    this.past.fork.hidden = !lab.fork || !lab.live;
   }
 
   /** A run comes on show. @param {Run} run */
   enter(run) {
-    const { run: old, frame, guesses } = this;
+    const { run: old, frame } = this;
     if (old && old.run !== run.run && !old.recorded) {
       const left = frame?.iteration && frame.state !== "ended" && !run.recorded;
       if (left) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
       if (this.series.last) this.ghosts.push({ run: old, series: this.series });
     }
     this.ghosts = this.ghosts.filter(ghost => ghost.run.run !== run.run).slice(-GHOSTS);
-    if (!run.recorded && !guesses.has(run.run)) {
-      guesses.set(run.run, run.parent === null ? this.next : []);
-      this.next = [];
-    }
-    this.series = new Series(QUANTITIES.length);
-    this.hazards = new Series(1);
-    Object.assign(this, { run, frame: null, shown: null, said: old ? "" : this.said });
+    Object.assign(this, { run, frame: null, series: new Series(), hazards: [], said: old ? "" : this.said });
     this.figure.show(run);
-    this.past.forget(run.recorded);
-    if (!run.recorded && (!old || run.parent !== null)) this.controls?.follow(run);
+    this.past.forget();
+    this.root.classList.toggle("recorded", run.recorded);
+    this.hazard.hidden = !run.hazard;
+    this.hazard.firstChild.textContent = [HAZARD, FOUND[run.hazard]].filter(Boolean).join(", ");
+    if (!run.recorded && (!old || run.parent !== null)) this.controls.follow(run.settings);
     this.guess.task.textContent = this.headline;
   }
 
   /** New rows and the latest batch. @param {Frame} frame */
   take(frame) {
-    const { run, past } = this, [from, to] = frame.rewind ?? [1, 0];
-    this.frame = this.unanswered = frame;
-    this.series.append(frame.rows, frame.iteration, frame.at, frame.lows, frame.highs);
-    this.hazards.append(frame.hazards, frame.iteration, frame.hazardAt);
-    if (frame.state === "running") past.pictures.clear();
-    past.pictures.set(frame.iteration, frame);
+    const { run } = this;
+    this.frame = frame;
+    if (!frame.quiet) this.unanswered = frame;
+    this.series.append(frame);
+    if (this.series.last && !run.recorded) this.begin();
+    frame.hazardAt.forEach((at, k) => this.hazards.push([at, frame.hazards[k]]));
     if (frame.said || frame.state === "running") this.said = frame.said ?? "";
-    if (run?.recorded) past.position ??= run.stops?.[0] ?? 1;
-    else if (frame.state === "running") past.position = null;
-    past.stops = Array.from(run?.stops ?? { length: to - from + 1 }, (stop, k) => stop ?? from + k);
-    past.want();
-    if (frame.state === "ended" && !run?.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
+    this.past.take(frame, run);
+    if (frame.state === "ended" && !run.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
     if (document.hidden) this.answer();
   }
 
@@ -208,8 +188,11 @@ export class View {
       this.figure.draw(scene, `${this.headline}, ${place}.`);
     }
     if (this.verdict.textContent !== words) this.verdict.textContent = words; // it is read aloud
-    this.controls?.enable(frame?.state, Boolean(run?.recorded));
-    if (!scene || !frame || !run) return;
+    this.controls?.enable(frame?.state);
+    if (!scene) return;
+    const p = this.hazards.findLast(([at]) => at <= (scene.cursor ?? scene.until))?.[1];
+    this.chance.textContent = chance(p);
+    this.chance.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0)); // from 1e-4 on
     this.facts.textContent = this.status();
     this.root.classList.toggle("ended", Boolean(scene.nanAt));
     const of = run.recorded && !scene.nanAt ? "" : ` of ${whole(Math.max(this.series.last, frame.iteration))}`;
@@ -218,27 +201,26 @@ export class View {
 
   /** What the panels draw: a run as far as `until`, in the window x of iterations, and one of its iterations as a picture. */
   scene() {
-    const { run, frame, series, hazards, past, figure } = this;
+    const { run, frame, series, past, figure } = this;
     if (!run || !frame) return null;
-    // the last picture stays until the one that was asked for is here
-    const picture = this.shown = past.pictures.get(past.position ?? frame.iteration) ?? this.shown ?? frame;
-    const until = run.recorded ? past.position ?? 0 : series.last, running = frame.state === "running";
+    const until = run.recorded ? past.position : series.last, running = frame.state === "running";
     const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
     const nanAt = end && end <= until ? end : null, guesses = this.guesses.get(run.run) ?? [];
-    const ghosts = run.recorded ? [] : this.ghosts.map(({ series: rows, run: old }) => (
-      { series: rows, strong: old.run === run.parent, name: old.lr === run.lr ? `${old.settings[this.lab?.fork ?? ""]}` : rateText(old.lr) })); // strong: the one it was forked from
+    const name = old => (old.lr === run.lr ? `${old.settings[this.lab?.fork]}` : rateText(old.lr));
+    const ghosts = this.ghosts.map(({ run: old, series: rows }) => (
+      { series: rows, name: name(old), faint: old.run === run.parent ? 0.6 : 0.3 }));
     return {
-      theme: this.theme ??= figure.colours(this.root), run, series, hazards, picture, until, nanAt, guesses, ghosts, running,
-      x: past.window(run, frame, series.last), cursor: past.position, pinned: figure.pinned, lowest: figure.lowest,
-      narrow: this.root.clientWidth < 700, lives: nanAt ? this.lives(run) : [], // these would tell the answer before
+      theme: this.theme ??= figure.colours(this.root), run, series, picture: past.picture, until, nanAt, guesses, running,
+      ghosts: run.recorded ? [] : ghosts, x: past.window(run, series.last), cursor: past.position, pinned: figure.pinned,
+      lowest: figure.lowest, narrow: this.root.clientWidth < 700,
+      lives: nanAt ? this.lives(run) : [], // these would tell the answer before
     };
   }
 
   /** The recorded lives of runs like this one. @param {Run} run */
   lives(run) {
     const same = settings => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
-    const like = ({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings);
-    return this.lab?.lives.find(like)?.iterations ?? [];
+    return this.lab?.lives.find(({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings))?.iterations ?? [];
   }
 
   // ---- words
@@ -248,11 +230,11 @@ export class View {
   /** How things stand, in numbers. */
   status() {
     const { run, frame } = this, row = this.series.entries.at(-1);
-    if (!run || !frame) return "";
     if (run.recorded) return `${run.title} · learning rate ${rateText(run.lr)} · recorded`;
     const at = name => short(row?.high[QUANTITIES.indexOf(name)] ?? NaN);
     return [
-      this.changed.length && run.title, frame.state, `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`,
+      this.controls.differing(run).length && run.title, frame.state,
+      `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`,
       frame.state === "running" && frame.speed && `${whole(frame.speed)} iterations/s`,
       row && `generated logits ${at("fake_min")} to ${at("fake_max")}`,
     ].filter(Boolean).join(" · ");
@@ -260,23 +242,24 @@ export class View {
 
   /** What matters most just now. */
   sentence(scene) {
-    const { controls, frame, past, changed } = this;
+    const { controls, frame } = this, changed = frame ? controls.differing(this.run) : [];
     if (controls?.wrong) return controls.wrong.validationMessage;
     if (!scene || !frame) return this.said;
     if (!this.guess.asked) return "Predict first, or press No guess.";
-    const { run, nanAt, guesses, picture, running } = scene, verdict = picture.verdict ?? past.pictures.get(nanAt)?.verdict;
+    const { run, nanAt, guesses, running } = scene, { verdict } = frame;
     const end = nanAt ? [verdict?.words ?? `NaN at iteration ${whole(nanAt)}.`, score(guesses, nanAt)]
       : [frame.dead && "Finite but dead: G gets no gradient any more."];
     const stale = changed.length > 0 && frame.iteration > 0 && `${changed.join(", ")} changed: Start begins a new run.`;
-    const idle = run.recorded ? "Press Play, or drag the iteration." : running ? "Running." : frame.iteration ? "Paused." : "Press Start.";
+    const idle = run.recorded ? "Press Play, or drag the iteration."
+      : running ? "Running." : frame.iteration ? "Paused." : "Press Start.";
     return [...end, this.said, stale].filter(Boolean).join(" ") || idle;
   }
 
   /** A run's line in the table; after a reload it is there already, with its guess. */
   note(outcome) {
     const { run, frame, outcomes } = this;
-    if (!run || !frame || outcomes.some(one => one.run === run.run && one.outcome === outcome)) return;
-    const guess = inWords(this.guesses.get(run.run) ?? []);
+    if (outcomes.some(one => one.run === run.run && one.outcome === outcome)) return;
+    const guess = guessesText(this.guesses.get(run.run) ?? []);
     const line = { run: run.run, rates: ratesText(frame.rates), settings: run.title, guess, outcome };
     this.outcomes = [...outcomes.filter(one => one.run !== run.run), line];
     this.send({ type: "outcome", outcome: line });

@@ -1,6 +1,6 @@
 // The notebook's side of the view: anywidget hands over the kernel's messages and takes the commands back.
 
-import { createView } from "./view.js";
+import { View } from "./view.js";
 
 /** The message with the array `buffers[k]` (little-endian float32) under the name `message.arrays[k]`.
  * @param {any} message @param {DataView[]} buffers @returns {import("./types.js").FromEngine} */
@@ -12,17 +12,8 @@ const attach = (message, buffers) => message.arrays.reduce((full, name, k) => {
 export default {
   /** @param {{model: any, el: HTMLElement}} context */
   render({ model, el }) {
-    let frames = 0; // that the kernel has no answer to: an answer costs more than a frame, so one goes out for three
-    const send = command => {
-      if (command.type === "ack" && frames < 3) return;
-      if (command.type === "ack") frames = 0;
-      model.send(command);
-    };
-    const view = createView(el, { send });
-    const hear = (/** @type {any} */ message, /** @type {DataView[]} */ buffers) => {
-      frames += Number(message.type === "frame");
-      view.receive(attach(message, buffers));
-    };
+    const view = new View(el, command => model.send(command));
+    const hear = (message, buffers) => view.receive(attach(message, buffers));
     model.on("msg:custom", hear);
     return () => {
       model.off("msg:custom", hear);
