@@ -10,6 +10,7 @@ import random
 import threading
 import time
 import weakref
+from array import array
 
 import numpy as np
 import pytest
@@ -445,7 +446,7 @@ def test_the_hazard_of_a_wide_latent_comes_from_the_tail_of_the_batches():
     run = Run(1, dataclasses.replace(SMALL, latent=4), {"seed": 0}, "")
     run.advance(1e-5, True)
     assert run.looks == []  # too early to fit one
-    run.rows[:1000] = np.random.default_rng(0).normal(0, 4, (1000, 1))
+    run.rows[:] = array("f", np.random.default_rng(0).normal(0, 4, 1000).repeat(len(QUANTITIES)))
     run.count, run.next_look = 1000, 0.0
     run._look(run.gan.forward())
     (at, chance), *_ = run.looks

@@ -12,7 +12,7 @@ import torch
 from utils import data
 from utils.autopsy import explain_trace
 from utils.checks import of_type, shown
-from utils.lab.run import REALS, about, verdict
+from utils.lab.run import about, verdict
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 
 FAR = np.abs(ATLAS_Z) <= 2  # what 95 of 100 draws look like
@@ -62,13 +62,11 @@ class Recorded:
         # stops: the first and last iterations, each atlas, and evenly between
         kept, even = trace.atlas.get("iteration", []), np.linspace(1, end, 200)
         stops = np.unique(np.concatenate([np.arange(1, 41), np.arange(end - 40, end + 1), kept, even]).astype(int))
-        real, recipe = self.data.samples[:REALS].numpy(), trace.recipe
-        return about(recipe) | {
-            "type": "run", "run": self.tag, "settings": {"data": recipe.data, "batch": recipe.batch, "seed": trace.seed},
-            "title": f"recorded, {recipe.data}, seed {trace.seed}", "dimension": self.data.dimension, "unit": self.data.unit,
-            "real": real, "recorded": True, "nanAt": trace.nan_at, "parent": None, "hazard": None,
-            "stops": stops[(stops >= 1) & (stops <= end)],
-        }  # fmt: skip
+        recipe, title = trace.recipe, f"recorded, {trace.recipe.data}, seed {trace.seed}"
+        settings = {"data": recipe.data, "batch": recipe.batch, "seed": trace.seed}
+        stops = stops[(stops >= 1) & (stops <= end)]
+        more = {"recorded": True, "nanAt": trace.nan_at, "hazard": None, "stops": stops}
+        return about(self.tag, recipe, self.data, settings, title, **more)
 
     def frame(self, *_) -> dict:
         """The Frame with all its rows."""

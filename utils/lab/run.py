@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import time
+from array import array
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 
 from utils.autopsy import explain, rarity
+from utils.data import DataSet
 from utils.hazard import cliffs, hazard, tail_hazard
 from utils.recipe import Recipe
 from utils.trace import ATLAS_Z, QUANTITIES
@@ -28,18 +30,20 @@ LOWEST, HIGHEST = cliffs()
 NETWORKS = ("data", "latent", "hidden_g", "hidden_d", "layers", "normalise", "prior", "bounded", "grain", "spectral")
 
 
-def about(recipe: Recipe) -> dict:
-    """What a Run message says of every run of this recipe, a live or a recorded one."""
+def about(tag: int, recipe: Recipe, data: DataSet, settings: dict, title: str, **more) -> dict:
+    """The Run message of a live or a recorded run, with what only the one or the other has in `more`."""
     naive, exact = recipe.loss == "matlab", recipe.latent == 1 and recipe.prior == "normal"  # only matlab's log can overflow
     exact = exact and not (recipe.grain or recipe.noise or recipe.smoothing or recipe.flips)
     return {
+        "type": "run", "run": tag, "settings": settings, "title": title, "dimension": data.dimension, "unit": data.unit,
+        "real": data.samples[:REALS].numpy(), "recorded": False, "nanAt": None, "parent": None,
         "lr": recipe.lr, "batch": recipe.batch, "latent": recipe.latent, "averaged": bool(recipe.ema),
         "kind": {"pulses": "series", "digits": "image"}.get(recipe.data, "plane"),
         "low": LOWEST if naive else None, "high": HIGHEST if naive else None,
         "scores": recipe.loss in ("matlab", "logits", "bce", "epsilon", "clamp"), "signed": recipe.loss in ("hinge", "wgan"),
         "reach": 6.0 if recipe.prior == "normal" else min(6.0, (3 * recipe.latent) ** 0.5),
         "slice": recipe.latent > 1 or recipe.grain, "hazard": ("exact" if exact else "tail") if naive else None,
-    }  # fmt: skip
+    } | more  # fmt: skip
 
 
 class Run:
@@ -49,16 +53,16 @@ class Run:
     """
 
     def __init__(self, tag: int, recipe: Recipe, settings: dict, title: str, parent: Run | None = None):
-        self.tag, self.settings, self.title, self.facts = tag, settings, title, about(recipe)
-        self.gan = GAN(recipe, settings["seed"])
-        self.parent = parent.tag if parent else None
+        self.tag, self.settings, self.gan, self.rates = tag, settings, GAN(recipe, settings["seed"]), []
+        self.facts = about(tag, recipe, self.gan.data, settings, title)
         if parent:
             self._inherit(parent.gan)
+            self.facts |= {"parent": parent.tag, "forkedAt": self.gan.iteration + 1}
+            self.rates = [[at, lr] for at, lr in parent.rates if at <= self.gan.iteration]  # from which iteration, which
         self.count = self.gan.iteration  # iterations made, the parent's included
         self.first = self.count + 1
-        self.rates = [[at, lr] for at, lr in parent.rates if at < self.first] if parent else []  # from which iteration, which
         self._turn(recipe.lr)
-        self.rows = np.empty((1024, len(QUANTITIES)), np.float32)
+        self.rows = array("f")  # of all iterations, in the order of QUANTITIES
         self.looks: list[tuple[int, float]] = []  # at the hazard: iteration, chance
         self.next_look, self.sent = 0.0, [0, 0]  # rows and looks that the view has
         self.pulls: deque[float] = deque(maxlen=16)  # of the generated samples looked at, the share that pulls at G
@@ -118,9 +122,7 @@ class Run:
 
     def _note(self, step: Step, wanted: bool) -> None:
         """The row of an iteration, and its picture if it is wanted or the last one."""
-        if self.made > len(self.rows):
-            self.rows = np.concatenate([self.rows, np.empty_like(self.rows)])
-        self.rows[self.made - 1] = step.row
+        self.rows.extend(step.row)
         if not step.finite:
             why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, self.gan.recipe)
             self.verdict = verdict(self.count, why, step.z, self.gan.recipe)
@@ -147,7 +149,9 @@ class Run:
         return not self.verdict and len(self.pulls) == self.pulls.maxlen and np.mean(self.pulls) <= 0.01
 
     def _tail(self) -> float:
-        recent = dict(zip(QUANTITIES, self.rows[max(self.made - 1001, 0) : self.made - 1].T))
+        width = len(QUANTITIES)
+        before = np.array(self.rows[-1001 * width : -width], np.float32).reshape(-1, width)  # without the batch under way
+        recent = dict(zip(QUANTITIES, before.T))
         sides = [(recent["fake_max"], HIGHEST), (-recent["fake_min"], -LOWEST), (-recent["real_min"], -LOWEST)]
         if self.gan.recipe.smoothing or self.gan.recipe.flips:
             sides.append((recent["real_max"], HIGHEST))
@@ -201,20 +205,15 @@ class Run:
 
     def about(self) -> dict:
         """The Run message."""
-        gan, forked = self.gan, {} if self.parent is None else {"forkedAt": self.first}
-        return self.facts | forked | {
-            "type": "run", "run": self.tag, "settings": self.settings, "title": self.title, "dimension": gan.data.dimension,
-            "lr": self.rates[0][1], "unit": gan.data.unit, "real": gan.data.samples[:REALS].numpy(), "recorded": False,
-            "nanAt": None, "parent": self.parent,
-        }  # fmt: skip
+        return self.facts | {"lr": self.rates[0][1]}
 
     def frame(self, lr: float, running: bool, everything: bool) -> dict:
         """A Frame: what is new since the last one, or everything; `lr` is what the slider says."""
         if everything:
             self.sent = [0, 0]
-        rows, looks = self.rows[self.sent[0] : self.made].copy(), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
-        self.sent = [self.made, len(self.looks)]
-        state = "running" if running else "ended" if self.verdict else "paused" if self.made or self.parent else "ready"
+        rows, looks = np.array(self.rows[self.sent[0] :]), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
+        self.sent = [len(self.rows), len(self.looks)]
+        state = "running" if running else "ended" if self.verdict else "paused" if self.count else "ready"
         return self.shown | {
             "type": "frame", "state": state, "rows": rows, "hazardAt": looks[:, 0], "hazards": looks[:, 1], "rates": self.rates,
             "rate": lr * (self.gan.optimiser_g.param_groups[0]["lr"] / self.gan.lr),  # what a warm-up leaves of it
