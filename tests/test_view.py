@@ -178,6 +178,11 @@ def test_the_bundle_is_one_module_of_all_files():
     assert len(names) == len(set(names)), "two modules use one name"
 
 
+def test_the_view_is_small():
+    """What it is, types.js with it: it may shrink, not grow. Wished for: 700."""
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in HERE.glob("*.js")) <= 1440
+
+
 GUESSES = [  # text, the numbers in it, and the words that are none: read alike by the lab and by utils.exercises
     ("1e4", [10_000], []),
     ("33, 500, 12,600", [33, 500, 12_600], []),
