@@ -42,7 +42,7 @@ class Page:
         message = json.loads(json.dumps(message, allow_nan=False))  # what JSON cannot carry fails here
         arrays = zip(message.pop("arrays"), buffers, strict=True)
         self.got.append(message | {name: np.frombuffer(buffer, "<f4") for name, buffer in arrays})
-        if self.answers and message["type"] == "frame":  # as a page does: later, and on another thread
+        if self.answers and message["type"] == "frame" and not message["quiet"]:  # as a page does: later, and on another thread
             command = {"type": "ack", "run": message["run"], "iteration": message["iteration"]}
             threading.Thread(target=self.lab.hear, args=(command,), daemon=True).start()
 
@@ -320,6 +320,15 @@ def test_a_run_that_nobody_sees_is_paused(new, monkeypatch):
     assert frames <= panel.AHEAD  # no more are sent before one is answered
     page("ack", run=page.lab.run.tag, iteration=0)
     assert "nobody looked" in page.last("frame")["said"] and page.last("frame")["state"] == "paused"
+
+
+def test_a_page_of_which_little_is_heard_is_asked_for_an_answer_with_each_frame(new):
+    page = new(SMALL)
+    page.press("one")
+    assert page.last("frame")["quiet"]
+    page.lab.heard -= panel.SILENCE / 2
+    page.lab._publish()
+    assert not page.last("frame")["quiet"]
 
 
 def test_a_page_that_goes_away_pauses_and_a_page_that_comes_back_sees_all(new):

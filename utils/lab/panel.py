@@ -212,7 +212,8 @@ class Lab(anywidget.AnyWidget):
 
     def _publish(self, said: str = "", everything: bool = False) -> None:
         self.unseen = [*self.unseen, self.run.count]
-        more = {"speed": self.speed, "said": said, "quiet": len(self.unseen) % ASK > 0}
+        quiet = len(self.unseen) % ASK > 0 and time.monotonic() - self.heard < SILENCE / 5  # iterations may take seconds
+        more = {"speed": self.speed, "said": said, "quiet": quiet}
         self._tell(self.shown.frame(self.lr, self.running, everything) | more)
 
     def _tell(self, message: dict) -> None:

@@ -127,7 +127,7 @@
  * start    go on, or begin; the rate is lr from the next iteration on
  * one      one iteration: of both networks, only "d" or only "g"
  * reset    build the run of this choice afresh and show it, paused at iteration 0
- * rate     in flight, for the next iteration
+ * rate     in flight, for the next iteration; of whatever run there is then, for a rate may be typed while a run begins
  * speed    in flight. slow: 2.5 iterations a second; normal: starts slow and accelerates; fast: all it can
  * scrub    answer with the Moment of that iteration (a recorded run: the nearest stop)
  * fork     a new run from the weights before that iteration, with this rate and the choice `fork` of Lab; it is paused
