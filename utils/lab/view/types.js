@@ -8,7 +8,7 @@
 //   iteration i started from: the engine computes the atlas BEFORE it updates.
 // - Each run has a tag `run` that the engine never uses twice. Whatever the view gets with another tag than its current
 //   run's it drops; a command names the run it means and the engine drops those for another run.
-// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one, the kernel's of one in three. An `ack` is
+// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one, the kernel's of one in eight. An `ack` is
 //   also the heartbeat: it comes at once even from a hidden page, so a running engine that hears none for 30 s pauses.
 
 /** The order of a row: one float an iteration each. Scores are means of probabilities.
