@@ -1008,3 +1008,52 @@ def time_before_batch(watch):
         opt.zero_grad()
         loss.backward()
         opt.step()
+
+
+@case(
+    iteration=4, operation="div", sample=None, line="overlap / area",
+    extent="everything, so the whole batch is to blame", check="verified: with the batch before it the iteration is finite",
+)  # fmt: skip
+def masks_without_a_pixel(watch):
+    torch.manual_seed(0)
+    net = nn.Conv2d(1, 1, 3, padding=1)
+    opt = torch.optim.Adam(net.parameters(), 1e-3)
+    batches = [(torch.randn(2, 1, 6, 6), (torch.rand(2, 1, 6, 6) > 0.5).float()) for _ in range(6)]
+    batches[3][1].zero_()
+    for image, mask in watch(batches, net, opt):
+        found = net(image).clamp(0) * mask
+        overlap, area = (found * mask).sum((1, 2, 3)), (found.square() + mask).sum((1, 2, 3))
+        loss = 1 - (overlap / area).mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+
+
+@case(
+    iteration=5, operation="div", sample=None, line="x / net.scale",
+    extent="everything, so a weight or a setting is to blame", check="with the batch before it breaks all the same",
+)  # fmt: skip
+def a_scale_that_fades_to_nothing(watch):
+    net = lin()
+    net.register_buffer("scale", torch.tensor(8.0))
+    opt = torch.optim.Adam(net.parameters(), 1e-3)
+    for x in watch(data(), net, opt):
+        loss = net(x / net.scale).square().mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()
+        net.scale.sub_(2)
+
+
+@case(iteration=3, phase="optimiser", sample=None, cause="its learning rate, or another setting, was inf")
+def a_warm_up_that_divides_by_zero(watch):
+    net = lin()
+    opt = torch.optim.SGD(net.parameters(), 1e-2)
+    left = np.array([2.0, 1.0, 0.0])
+    for number, x in enumerate(watch(data(), net, opt)):
+        with np.errstate(divide="ignore"):
+            opt.param_groups[0]["lr"] = -1e-2 / left[min(number, 2)]
+        loss = net(x).square().mean()
+        opt.zero_grad()
+        loss.backward()
+        opt.step()

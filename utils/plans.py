@@ -146,7 +146,7 @@ TABLE = (
     ("recommended", {"recommended": RECOMMENDED}, (1e-3,), 10, 10_000),
     ("controls", {fix: {**NETWORKS, **parts} for fix, parts in CONTROLS.items()}, (1e-3,), 10, 10_000),
     ("others", {fix: {**NETWORKS, **parts} for fix, parts in OTHERS.items()}, (1e-3,), 5, 10_000),
-    ("reduced", {f"without {part}": {**RECOMMENDED, **change} for part, change in REDUCED.items()}, (1e-3,), 5, 10_000),
+    ("reduced", {f"without {part}": {**RECOMMENDED, **change} for part, change in REDUCED.items()}, (1e-3,), 3, 10_000),
     # As long as the combination was given.
     (
         "twice",
@@ -154,7 +154,7 @@ TABLE = (
             "recommended": {**RECOMMENDED, "anneal": 20_000}, "plain": NETWORKS,
             "normalised units": {**NETWORKS, "normalise": True},
         },
-        (1e-3,), 5, 20_000,
+        (1e-3,), 3, 20_000,
     ),
     # Ten and a hundred times as long, so that the training is in proportion; and so is the average.
     ("longer", {"recommended": {**RECOMMENDED, "ema": 0.9999, "anneal": 100_000}}, (1e-4,), 5, 100_000),

@@ -43,10 +43,13 @@ class Blame:
         if event.operation == "scalar_tensor" and (called := re.match(r"[\w.]*?(\w+)\(", term or "")):
             event.operation = called[1]  # such as logdet, which is made of others
         because = words.cause(number, event, sample, count) + (f"; {before}" if grew else "")
+        lives = False if grew else None
+        if check is None and not grew:
+            lives, check = self._with_the_batch_before()
         return Verdict(
             number, because, loss, term, event.operation, event.phase, event.kernel, event.shape, sample,
             event.index[1:] if event.phase == "batch" else None, event.value, event.result, event.steps, event.module, line,
-            words.extent(event, samples, count), check, before, words.advice(event, grew),
+            words.extent(event, samples, count, lives), check, before, words.advice(event, grew),
         )  # fmt: skip
 
     def _samples(self) -> tuple[list[int], str | None]:
@@ -113,6 +116,16 @@ class Blame:
             return leaf.index_copy(axis, torch.tensor(samples, device=leaf.device), other)
 
         return self.watch.drive(self.watch.trial(tree_map(mended, clone(self.entry.batch))))
+
+    def _with_the_batch_before(self) -> tuple[bool | None, str | None]:
+        """Where everything is broken: does the iteration live with the batch before it? None if that cannot be tried."""
+        if self.event.phase == "optimiser":
+            return False, None
+        known = self.event.phase in ("forward", "backward") and self.event.whole
+        if not known or self.own or self.watch.earlier is None or not self.watch.loop.runnable():
+            return None, None
+        lives = self.watch.drive(self.watch.trial(clone(self.watch.earlier)))
+        return lives, words.TRIED[lives]
 
 
 def unlike(watch) -> Verdict:

@@ -38,6 +38,7 @@ class Event:
     value: float | None = None
     largest: float | None = None  # absolute value of what went in
     steps: tuple[str, ...] = ()
+    setting: float | None = None  # a number in the call that is not finite
 
     def __lt__(self, other: Event) -> bool:
         return self.order < other.order
@@ -49,6 +50,11 @@ class Event:
     @property
     def shape(self) -> tuple[int, ...]:
         return tuple(self.bad.shape)
+
+    @property
+    def whole(self) -> bool:
+        """Is all of it not finite?"""
+        return self.bad.numel() > 1 and bool(self.bad.all())
 
     def rows(self, axis: int) -> list[int]:
         """Where along an axis it is not finite."""
@@ -73,7 +79,7 @@ class _Call:
         self.known, self.meant = [one for one in events if not one.meant], [one for one in events if one.meant]
         literals = [one for one in self.leaves if isinstance(one, float) and not math.isfinite(one)]
         # All NaNs that go in are there on purpose; and so may be the infinities that go in or stand in the call.
-        self.wanted = any(map(math.isnan, literals))
+        self.wanted, self.setting = any(map(math.isnan, literals)), next(iter(literals), None)
         self.wanted |= bool(nans) and all(getattr(origin.get(_storage(one)), "meant", False) for one in nans)
         self.infinite, self.nan, self.soft = bool(bad), bool(nans), bool(literals or (bad and not nans))
         if "softmax" in self.operation and bad and not nans and not any(bool((one == math.inf).any()) for one in bad):
@@ -165,7 +171,9 @@ class Tracer(TorchDispatchMode):
         largest = max((one.detach().abs().max().item() for one in call.inputs if one.numel()), default=None)
         phase = "outside" if call.nan or (meant and call.infinite) else phase
         result, kernel = scalar(output[index]), call.schema.name
-        return Event(self.count, phase, operation, bad, result, meant, kernel, place, module, weight, value, largest, steps)
+        return Event(
+            self.count, phase, operation, bad, result, meant, kernel, place, module, weight, value, largest, steps, call.setting
+        )  # fmt: skip
 
     def _module(self) -> str | None:
         """Path of the innermost module that is running; how many samples the outermost one was given is noted."""

@@ -91,7 +91,8 @@ def cause(iteration: int, event, sample: int | None, sizes: int | None) -> str:
     if event.phase == "batch":
         return began + f"the {event.operation} held {event.result:g} when it arrived, at index {event.index}"
     if event.phase == "optimiser":
-        return began + f"the optimiser's {event.operation} {made}"
+        setting = f": its learning rate, or another setting, was {event.setting:g}" if event.setting is not None else ""
+        return began + f"the optimiser's {event.operation} {made}{setting}"
     if event.phase == "outside":
         came = f"a {event.result:g} that no torch operation of this iteration made came in through {event.operation}: "
         return began + came + "it was there before, or was made outside of what torch shows (numpy, a compiled kernel)"
@@ -99,13 +100,25 @@ def cause(iteration: int, event, sample: int | None, sizes: int | None) -> str:
     return began + f"{event.operation} {made}{where}, {event.phase} pass"
 
 
-def extent(event, rows: list[int], count: int | None) -> str | None:
-    """How much of the tensor of an Event is not finite; rows are the broken samples of `count`."""
+TRIED = {  # does the iteration live with the batch before it?
+    None: None,
+    True: "verified: with the batch before it the iteration is finite",
+    False: "with the batch before it breaks all the same",
+}
+WHOLE = {
+    None: ": a weight, a setting or the whole batch is to blame",
+    True: ", so the whole batch is to blame",
+    False: ", so a weight or a setting is to blame",
+}
+
+
+def extent(event, rows: list[int], count: int | None, lives: bool | None) -> str | None:
+    """How much of the tensor of an Event is not finite; rows are the broken samples of `count`, `lives` as in TRIED."""
     bad, named = event.bad, f" (the weight {event.weight} went in)" if event.weight else ""
     if not event.shape:
         return None
-    if bool(bad.all()) and bad.numel() > 1:
-        return f"everything, so a weight or a setting is to blame{named}"
+    if event.whole:
+        return "everything" if event.phase in ("batch", "outside") else f"everything{WHOLE[lives]}{'' if lives else named}"
     if count and 0 < len(rows) < count:
         return f"one sample of {count}" if len(rows) == 1 else f"{len(rows)} of {count} samples"
     for axis in range(1, bad.dim()):
@@ -139,11 +152,15 @@ def advice(event, grew: bool) -> str:
         return turn("mend or leave out that sample in the data set", "other")
     if event.phase == "outside":
         return turn("look at what the line reads: print torch.isfinite(...).all() of each of its inputs", "other")
+    if event.phase == "optimiser" and event.setting is not None:
+        return turn("look at what sets the learning rate: a warm-up or a schedule that divides by 0", "game")
     rooted = operation.strip("_") in ("log", "log2", "log10", "log1p", "sqrt", "rsqrt", "pow")
     if math.isnan(event.result) and (event.value or 0) < 0 and rooted:
         return turn(f"{event.operation} of a negative number: find out where that came from", "other")
     if math.isnan(event.result) and event.largest == math.inf and "softmax" not in operation and "attention" not in operation:
         return turn("an infinity went in: find out where that came from", "other")
+    if operation == "pow" and event.phase == "backward" and event.value == 0:
+        return turn("the slope of a root at 0 is infinite: add a small number inside it", "other")
     if grew:
         return turn("lower the learning rate or bound the networks", "game")
     if operation == "log" and any(one in step for step in event.steps for one in ("sigmoid(", "softmax(")):

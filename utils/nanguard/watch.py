@@ -73,6 +73,7 @@ class Watch:
         self.skipped: list[int] = []
         self.verdict: Verdict | None = None
         self.window: list[Entry] = []
+        self.earlier = None  # the batch before the window's
         self.damaged: list[str] = []
         self.fatal: Entry | None = None  # of the last collapse
         self.running: int | None = None  # number of the iteration that runs again
@@ -99,7 +100,7 @@ class Watch:
         torch.save(tree_map(plain, content), path)
 
     def _begin(self, loop: Loop) -> None:
-        self.loop, self.window, self.running, self.replayed = loop, [], None, False
+        self.loop, self.window, self.earlier, self.running, self.replayed = loop, [], None, None, False
         self.recorder.carried = loop.slots
         self.recorder.adopt()
         self.verdict = next((PENDING.pop(one) for one in self.recorder.objects if one in PENDING), None)
@@ -153,8 +154,13 @@ class Watch:
         if status == "fine" or len(self.window) >= LONGEST:
             self.records.rows[-1]["update"] = self.recorder.moved() / len(self.window)
             self.recorder.copy()
-            self.window.clear()
+            self._done(len(self.window))
         return False
+
+    def _done(self, count: int) -> None:
+        """The first iterations of the window need not run again."""
+        self.earlier = self.window[count - 1].batch if count else self.earlier
+        del self.window[:count]
 
     def _look(self) -> Iterator:
         """Is all well after this window of iterations? If not, do what the policy says; True ends the loop."""
@@ -205,7 +211,8 @@ class Watch:
                 raise Unlike
             if status == "fine":
                 self.recorder.copy()
-                self.window, at = self.window[at:], 0
+                self._done(at)
+                at = 0
         self.recorder.rewind()
         at = max((one for one in range(at + 1) if self.window[one].clean), default=0)
         for entry in self.window[:at]:
@@ -214,7 +221,8 @@ class Watch:
             self.recorder.status()
             self.recorder.copy()
             self.recorder.rewind()
-        self.window = self.window[at : at + 1]
+        self._done(at)
+        del self.window[1:]
 
     def _investigate(self) -> Iterator:
         """A Blame, from a replay that did the same; None if it did not.
