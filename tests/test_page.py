@@ -129,6 +129,18 @@ def test_the_rate_acts_in_flight_and_is_remembered(open_page):
     assert "lr=3e-3" in page.url
 
 
+def test_a_rate_typed_before_the_new_run_is_on_show_counts(open_page):
+    page = open_page("#lr=1e-5&seed=0")
+    write(page, "Seed", 5)
+    page.evaluate("""() => {
+        [...document.querySelectorAll("button")].find(one => one.textContent === "Start").click();
+        const rate = document.querySelector("input[aria-label='Learning rate']");
+        rate.value = "2e-5";
+        rate.dispatchEvent(new Event("input", { bubbles: true }));
+    }""")
+    assert "rate in force 2e-5" in status(page, "rate in force 2e-5")
+
+
 def test_the_address_carries_rate_seed_and_loss(open_page):
     page = open_page("#lr=3e-4&seed=4&loss=BCELoss")
     assert page.get_by_role("textbox", name="Learning rate", exact=True).input_value() == "3e-4"

@@ -203,5 +203,6 @@ const COMMANDS = {
 onmessage = ({ data }) => {
   heard = performance.now();
   const old = "run" in data && data.run !== (recorded ?? run).tag;
-  if (!old) COMMANDS[data.type](data);
+  // a rate may be typed before its new run is on show
+  if (!old || data.type === "rate") COMMANDS[data.type](data);
 };
