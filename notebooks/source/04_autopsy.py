@@ -6,7 +6,7 @@
 # - follow one infinite number from the loss into every weight of D;
 # - name the term, the sample and the operation that ended a run.
 #
-# **Time:** 1 minute to run, 34 to read. **Prerequisites:** notebooks 01 and 02.
+# **Time:** 1 minute to run, 33 to read. **Prerequisites:** notebooks 01 and 02.
 
 # %% tags=["setup"]
 import copy

@@ -6,7 +6,7 @@
 # - explain with two parameters why a GAN circles, and what a penalty on D's slope does about it;
 # - read what each part of a recipe is worth, at which cost, and what such a table does not show.
 #
-# **Time:** 1 minute to run, 35 to read. **Prerequisites:** notebooks 04 and 06.
+# **Time:** 1 minute to run, 36 to read. **Prerequisites:** notebooks 04 and 06.
 
 # %% tags=["setup"]
 import time
@@ -384,6 +384,8 @@ for place, fix in enumerate((*path, *single)):
     words = STEPS.get(fix, fix).split(" = ")[-1]
     beside = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
     offset = (0, -14 if place % 2 else 7)
+    if fix in single:
+        offset, beside["ha"] = (6, -2), "left"
     if fix in STEPS:  # these lie close together: on both sides of the line
         offset, beside["ha"] = ((8, -3), "left") if list(STEPS).index(fix) % 2 == 0 else ((-8, -3), "right")
     axes.annotate(words, (middle.floors[fix], middle.plausible[fix]), offset, **beside)

@@ -6,7 +6,7 @@
 # - name what such a score does not see: the width of an island;
 # - put your own numbers beside a published table without claiming too much.
 #
-# **Time:** 1 minute to run, 23 to read. **Prerequisites:** notebook 07.
+# **Time:** 1 minute to run, 25 to read. **Prerequisites:** notebook 07.
 
 # %% tags=["setup"]
 import time

@@ -6,7 +6,7 @@
 # - recognise twelve ways in which training turns NaN, each in its smallest form;
 # - name the quantity to plot beforehand and the fix for each.
 #
-# **Time:** 1 minute to run, 27 to read. **Prerequisites:** notebook 04.
+# **Time:** 1 minute to run, 28 to read. **Prerequisites:** notebook 04.
 #
 # ## The flowchart
 #

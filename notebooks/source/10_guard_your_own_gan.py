@@ -6,7 +6,7 @@
 # - say why a verdict can be trusted, and when it says that it does not know;
 # - choose between stopping and skipping, and use the guard inside a trainer.
 #
-# **Time:** 1 minute to run, 30 to read. **Prerequisites:** notebook 04.
+# **Time:** 1 minute to run, 31 to read. **Prerequisites:** notebook 04.
 
 # %% tags=["setup", "hide-input"]
 import time
