@@ -327,7 +327,9 @@ about = {
     "median end": ("nan_at", "median"),
     "last end": ("nan_at", "max"),
 }
-larger.groupby(["fix", "lr"]).agg(**about, **{"D's loss first": ("d_first", "sum")})
+larger.groupby(["fix", "lr"]).agg(**about, **{"D's loss first": ("d_first", "sum")}).map(
+    lambda value: "-" if pd.isna(value) else value
+)
 
 # %%
 on_digits = {rate: recorded(f"digits_lr{rate}") for rate in runs}
@@ -335,7 +337,9 @@ plots.collapse_times(on_digits, ends.nan_at.to_dict())
 
 # %% [markdown]
 # *The digits at three rates, recorded, with a latent of one number.* They end too. The hollow triangle is a run that reached its cap alive. At 1e-5 there are
-# so few runs that they show that it happens, not when. Nor does a latent of 100 prevent the end at 1e-3: most of those runs end, by D's loss first. Convolutional
+# so few runs that they show that it happens, not when.
+#
+# Nor does a latent of 100 prevent the end at 1e-3: most of those runs end, by D's loss first. Convolutional
 # networks about as wide as MATLAB's end sooner at that rate: all of them before the 10 iterations of the post. At 1e-4 no run of these kinds has ended so
 # far, up to the cap in the table.
 #

@@ -392,7 +392,7 @@ size = groups.agg(
     runs=("seed", "size"), ended=("ended", "sum"), by_the_same_term=("same", "sum"),
     first_end=("nan_at", "min"), median_end=("nan_at", "median"), last_end=("nan_at", "max"),
 )  # fmt: skip
-size.rename(columns=lambda name: name.replace("_", " "))
+size.rename(columns=lambda name: name.replace("_", " ")).map(lambda value: "-" if pd.isna(value) else value)
 
 # %% [markdown]
 # With a latent of 100 most runs end, and by the same term. Convolutional networks of 128 and 256 filters, about as wide as MATLAB's,

@@ -385,7 +385,7 @@ for place, fix in enumerate((*path, *single)):
     beside = {"textcoords": "offset points", "ha": "center", "fontsize": 8}
     offset = (0, -14 if place % 2 else 7)
     if fix in single:
-        offset, beside["ha"] = (6, -2), "left"
+        offset, beside["ha"] = (-6, 1), "right"
     if fix in STEPS:  # these lie close together: on both sides of the line
         offset, beside["ha"] = ((8, -3), "left") if list(STEPS).index(fix) % 2 == 0 else ((-8, -3), "right")
     axes.annotate(words, (middle.floors[fix], middle.plausible[fix]), offset, **beside)
