@@ -37,6 +37,8 @@ TEXT = re.compile(
 USELESS = ("*.map", "*macros.html", ".buildinfo", "objects.inv", "_sources")  # of what Sphinx and the theme write
 KERNEL = "These controls need a kernel: run the notebook."
 GUESS = "A running notebook keeps your guess here. On this page: write it down, and compare it below."
+LAB_ICON = b'<link rel="icon" href="../_static/icon.svg">\n'
+LAB_BACK = b' <a href="../index.html">The notebooks</a> say why it ends.'
 RUN = re.compile(r"pulses, learning rate (\S+), seed (\d+)")  # how utils.plots names a run
 
 
@@ -173,9 +175,17 @@ def index(readme: str) -> str:
     return "\n\n".join([title, lab, *(one for one in sections if not one.startswith("## What is where")), contents()])
 
 
+def lab() -> bytes:
+    """The page that trains, with the site's icon and the way back, neither of which it has alone."""
+    page = (ROOT / LAB).read_bytes()
+    for place, more in [(b"</head>", LAB_ICON), (b"</footer>", LAB_BACK)]:
+        page = page.replace(place, more + place, 1)
+    return page
+
+
 def stage(folder: Path) -> dict[str, bytes]:
     """Write what Sphinx reads into a folder; returns the files of the site that Sphinx does not write."""
-    files = {"lab/index.html": (HERE / "lab" / "index.html").read_bytes()}
+    files = {"lab/index.html": lab()}
     front = index((ROOT / "README.md").read_text(encoding="utf-8"))
     (folder / "index.md").write_text(Page(ROOT / "README.md", files).markdown(front), encoding="utf-8")
     for path in PAGES:

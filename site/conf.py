@@ -2,8 +2,10 @@
 
 import os
 import re
+import textwrap
+from html import escape
 
-from docutils.nodes import SkipNode
+from docutils.nodes import SkipNode, paragraph
 from docutils.utils.math.latex2mathml import tex2mathml
 
 project = "Why did my GAN's loss turn NaN, and what cures it?"
@@ -30,6 +32,7 @@ html_theme_options = {
 }
 if repository := os.environ.get("REPOSITORY_URL"):  # a publisher knows where the code lies
     html_theme_options |= {"repository_url": repository, "repository_provider": "github", "use_repository_button": True}
+html_favicon = "icon.svg"
 html_static_path = ["style.css"]
 html_css_files = ["style.css"]
 # From a file no page may read another: the search finds there, too, and only quotes nothing.
@@ -55,5 +58,14 @@ def block(writer, node) -> None:
     raise SkipNode
 
 
+def describe(app, pagename, templatename, context, doctree) -> None:
+    """What a search engine shows of a page: its first sentences."""
+    if doctree:
+        told = re.sub("<[^>]+>", "", " ".join(part.astext() for part in doctree.findall(paragraph)))
+        short = textwrap.shorten(told, 160, placeholder=" ...")
+        context["metatags"] += f'<meta name="description" content="{escape(short)}">'
+
+
 def setup(app) -> None:
+    app.connect("html-page-context", describe)
     app.add_html_math_renderer("mathml", (inline, None), (block, None))

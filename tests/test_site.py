@@ -124,7 +124,12 @@ def test_the_lab_comes_first(site, pages):
     text = (site / "index.html").read_text()
     article = text[text.index("<article") :]
     assert re.search(r'</h1>\s*<p><strong><a href="lab/index.html">Make your own NaN</a>', article)
-    assert (site / "lab/index.html").read_bytes() == (ROOT / "site/lab/index.html").read_bytes()
+    more = [b'<link rel="icon" href="../_static/icon.svg">\n', b' <a href="../index.html">The notebooks</a> say why it ends.']
+    page = (site / "lab/index.html").read_bytes()
+    assert all(page.count(piece) == 1 for piece in more)
+    for piece in more:
+        page = page.replace(piece, b"")
+    assert page == (ROOT / "site/lab/index.html").read_bytes()
     assert all("../lab/index.html" in pages[f"notebooks/{book.stem}.html"].links for book in BOOKS)
 
 
@@ -161,6 +166,16 @@ def test_every_picture_has_the_text_of_its_notebook_and_an_address(pages):
         assert len(page.ids) == len(set(page.ids)), name
         addresses = [link for link in page.links if re.fullmatch(r"#.*-figure(-\d+)?", link)]
         assert len(addresses) == len(page.pictures), name
+
+
+def test_every_page_says_what_it_is_and_has_an_icon(site, pages):
+    sheets = {f"teaching/{path.name}" for path in ROOT.glob("teaching/*.html")}  # for print
+    for name in set(pages) - sheets:
+        assert any(url.endswith("_static/icon.svg") for url in pages[name].loads), name
+        if name not in ("search.html", "lab/index.html"):
+            said = re.search(r'<meta name="description" content="([^"]*)"', (site / name).read_text())
+            assert 40 < len(said[1]) < 200 and "&lt;" not in said[1], name
+    assert (site / "_static/icon.svg").is_file()
 
 
 def test_headings_come_in_order(pages):
