@@ -363,7 +363,7 @@ panels[0].set_yticks(range(len(ROWS)), [f"{STEPS.get(fix, fix)} ({recorded[fix]}
 picture
 
 # %% [markdown]
-# *A circle is a run, filled if it is good; a bar is the median; in brackets how many runs are recorded.* From top to bottom: the first game, for 20,000 iterations; one part alone; parts added one by one; the recommended
+# *A circle is a run, filled if good; a bar is the median; in brackets the number of runs.* From top to bottom: the first game, for 20,000 iterations; one part alone; parts added one by one; the recommended
 # recipe without one part; what others recommend (see the references). Dotted: the bars. Averaging G costs little, and each of its runs is better than
 # each plain one, in both numbers. In the median R1 brings the crowd nearer and makes no more pulses plausible; normalised units move the crowd away. In company
 # the networks' shape and noise are needed: without one of them no run is good. Without annealing, alternating updates, averaging or R1 all three still are.
