@@ -146,7 +146,8 @@ def started(engine):
 
 
 def drawn(page):
-    """Wait until what was told has been drawn."""
+    """Wait until what was told has been drawn; its words too, which change a few times a second while a run goes on."""
+    page.evaluate("() => view.request(true)")
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 

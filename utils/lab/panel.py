@@ -22,7 +22,7 @@ from utils.machine import one_thread
 from utils.recipe import Recipe
 from utils.sweep import DATA
 
-FRAME, SILENCE = 0.04, 25.0  # seconds between two frames at least; after which nobody seems to look
+FRAME, SILENCE = 0.047, 25.0  # seconds between two frames at least, 21 a second; after which nobody seems to look
 AHEAD, ASK = 16, 8  # frames under way at most; one in 8 wants an answer, which costs kernel, server and page more than a frame
 EVERY = 7  # iterations from frame to frame at least, unless they take long or wait: a frame costs a third of one
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
@@ -252,14 +252,14 @@ class Lab(anywidget.AnyWidget):
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
                 late = now - framed > (FRAME if wait > 0.002 or run.count >= drawn + EVERY else 0.2)
                 due = last or (late and (len(self.unseen) < AHEAD or not self.threads))
-                run.advance(self.lr, due)
+                run.advance(self.lr, due and (1 if last or wait > 0.002 else 2))  # half an atlas where it moves 20 times a second
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
                 if last or run.verdict:
                     return "Paused: for half a minute nobody looked." if silent else ""
                 if due:
                     self._publish()
-                    framed, drawn = now, run.count
+                    framed, drawn = max(framed + FRAME, now - FRAME), run.count  # an iteration too late does not add up
             if wait > 0.002:
                 stop.wait(wait)
 

@@ -25,7 +25,7 @@ from utils.trace import ATLAS_Z, QUANTITIES
 from utils.training import GAN, Step, one_thread
 
 BACK, SAMPLES, REALS = 40, 256, 64  # iterations that one can go back; samples of a batch that a picture holds at most
-REST = 60  # times as long as the last look at hazard and pull took, until the next one: they take 1.6 % of the time at most
+REST = 100  # times as long as the last look at hazard and pull took, until the next one: they take 1 % of the time at most
 LOWEST, HIGHEST = cliffs()
 NETWORKS = ("data", "latent", "hidden_g", "hidden_d", "layers", "normalise", "prior", "bounded", "grain", "spectral")
 
@@ -94,8 +94,9 @@ class Run:
     # ---- iterations
 
     @one_thread()
-    def advance(self, lr: float, wanted: bool, d: bool = True, g: bool = True) -> None:
-        """One iteration more, of both networks or of one; `wanted`: keep its picture, of the weights before they move."""
+    def advance(self, lr: float, wanted: int, d: bool = True, g: bool = True) -> None:
+        """One iteration more, of both networks or of one; `wanted`: keep its picture, of the weights before they move, with each
+        (1) or every second (2) column of the atlas."""
         self._turn(lr)
         if self.count % BACK == 0 and self.count > self.newer[0]:
             self.older, self.newer = self.newer, (self.count, copy.deepcopy(self.gan.state()))
@@ -120,7 +121,7 @@ class Run:
         if not self.rates or self.rates[-1][1] != lr:
             self.rates.append([self.count + 1, lr])
 
-    def _note(self, step: Step, wanted: bool) -> None:
+    def _note(self, step: Step, wanted: int) -> None:
         """The row of an iteration, and its picture if it is wanted or the last one."""
         self.rows.extend(step.row)
         if not step.finite:
@@ -128,7 +129,7 @@ class Run:
             self.verdict = verdict(self.count, why, step.z, self.gan.recipe)
         if wanted or self.verdict:
             self._look(step)
-            self.shown = self._picture(step)
+            self.shown = self._picture(step, 1 if self.verdict else wanted)
 
     def _look(self, step: Step) -> None:
         """How many samples pull at G, and the chance that a batch of these weights ends the run, unless that was just asked."""
@@ -162,7 +163,7 @@ class Run:
     # ---- pictures
 
     @torch.no_grad()
-    def _picture(self, step: Step | None) -> dict:
+    def _picture(self, step: Step | None, every: int = 1) -> dict:
         """A Picture: the batch of `step` (None: there is none yet) and the atlas of the same weights."""
         gan, latent = self.gan, self.gan.recipe.latent
         at, end = gan.iteration, self.verdict if self.verdict and self.verdict["iteration"] == gan.iteration else None
@@ -184,15 +185,15 @@ class Run:
         reals = max(REALS, 1 + (end["index"] if end and end["side"] == "real" else 0))
         picture = {
             "run": self.tag, "iteration": at, "atlasAt": at, "verdict": end, "z": z @ direction, "fakeLogits": fake_logits,
-            "realLogits": real_logits, "real": real[:reals], "fake": fake[order], **self._atlas(direction),
+            "realLogits": real_logits, "real": real[:reals], "fake": fake[order], **self._atlas(direction, every),
         }  # fmt: skip
         picture |= {"lengths": z[:, :latent].norm(dim=1)} if latent > 1 else {}
         picture |= {"fakeIndex": order} if len(order) < len(z) else {}
         return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in picture.items()}
 
-    def _atlas(self, direction: torch.Tensor) -> dict:
+    def _atlas(self, direction: torch.Tensor, every: int) -> dict:
         gan = self.gan
-        along = torch.from_numpy(ATLAS_Z) * (self.facts["reach"] / 6)
+        along = torch.from_numpy(ATLAS_Z[::every]) * (self.facts["reach"] / 6)
         image = gan.averaged(along[:, None] * direction)
         if self.facts["kind"] != "plane":
             return {"image": image, "curve": gan.judge(image)}

@@ -12,7 +12,6 @@ export class Figure {
   constructor(view) {
     this.view = view;
     this.hover = this.hit = this.pinned = null; // where one points, the dot that is near, the sample that was clicked
-    this.described = 0;
     this.parts = PANELS.map(panel => this.part(panel));
     this.of = Object.fromEntries(this.parts.map(({ panel, element }) => [panel.name, element]));
     const column = (...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of[name]));
@@ -85,24 +84,27 @@ export class Figure {
     const [r, g, b] = getComputedStyle(root.parentElement ?? root).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
     root.dataset.dark = String(r + g + b > 384);
     const style = getComputedStyle(this.grid), colours = COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]);
-    return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
+    const theme = { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
+    return JSON.stringify(theme) === JSON.stringify(this.theme) ? this.theme : (this.theme = theme); // axes are kept for this one
   }
 
-  /** Draw all that can be seen. @param {string} headline */
-  draw(scene, headline) {
-    const words = [], now = performance.now();
+  /** Draw all that can be seen. */
+  draw(scene) {
     this.of.lives.hidden = scene.guesses.length < 2;
-    for (const { panel, canvas, plot, remark } of this.parts) {
-      if (!canvas.clientWidth || !canvas.clientHeight) continue;
-      const text = panel.draw(plot, scene);
-      words.push([canvas, plot.remark ? `${text}; ${plot.remark}` : text]);
-      if (remark.textContent !== plot.remark) remark.textContent = plot.remark;
+    for (const part of this.parts) {
+      const { panel, canvas, plot, remark } = part;
+      part.words = canvas.clientWidth && canvas.clientHeight ? panel.draw(plot, scene) : null;
+      if (part.words && remark.textContent !== plot.remark) remark.textContent = plot.remark;
     }
     if (this.hover) this.cross(scene, this.hover);
-    if (now - this.described < 1000 && scene.running) return;
-    this.described = now; // not 30 times a second: somebody may be listening
-    for (const [canvas, text] of words) canvas.setAttribute("aria-label", text);
-    this.description.textContent = `${headline} ${words.map(([, text]) => text).join(". ")}.`;
+  }
+
+  /** What was drawn, in words: for each panel, and for all below this headline. @param {string} headline */
+  describe(headline) {
+    const seen = this.parts.filter(({ words }) => words);
+    const texts = seen.map(({ words, plot: { remark } }) => (remark ? `${words()}; ${remark}` : words()));
+    seen.forEach(({ canvas }, k) => canvas.setAttribute("aria-label", texts[k]));
+    this.description.textContent = `${headline} ${texts.join(". ")}.`;
   }
 
   /** Numbers where one points: of the dot that is near, else of the place. */

@@ -1,4 +1,4 @@
-// All panels, as a table. `title(run)`: words, and the colour they are in. `draw(plot, scene)` returns what it shows, in words.
+// All panels, as a table. `title(run)`: words, and the colour they are in. `draw(plot, scene)` returns a function that says what it shows.
 // `read(scene, x, y)`: what stands at a place, and `spot(scene, dot)` at a dot that is near. A scene is what scene() in view.js returns.
 
 import { QUANTITIES } from "./series.js";
@@ -70,7 +70,7 @@ function curves({ name, title, lines, axis, ghosts }) {
       const drawn = [...faint, ...styles.map(style => ({ ...style, entries }))], y = axis(run, ...extremes(drawn));
       plot.start(theme, x, y, scene.narrow || lowest ? "" : "x");
       if (words) plot.text(`${words}.`, plot.box.left, plot.box.bottom / 2, theme.muted);
-      if (words) return words;
+      if (words) return () => words;
       for (const { entries: rows, q, ...style } of drawn) plot.curve(rows, q, { ...style, colour: theme[style.colour] });
       if (name === "logits") cliffs(plot, scene);
       if (run.forkedAt) plot.level("x", run.forkedAt, { colour: theme.muted }, label(`fork ${whole(run.forkedAt)}`));
@@ -79,7 +79,7 @@ function curves({ name, title, lines, axis, ghosts }) {
       if (lowest) plot.dots(guesses, guesses.map(() => y[0]), 5, theme.ink);
       const zero = now && name === "losses" ? styles.filter(({ q }) => now.high[q] === 0) : [];
       plot.remark = zero.map(style => `${style.words}'s loss is 0`).join(", ");
-      return `${name}: ${now ? reading(now, ", ") : "nothing yet"}`;
+      return () => `${name}: ${now ? reading(now, ", ") : "nothing yet"}`;
     },
     read({ series, run, until }, x) {
       const entries = series.between(1, until), entry = entries.find(({ at }) => at >= Math.round(x)) ?? entries.at(-1);
@@ -162,7 +162,7 @@ const samples = (/** @type {"fake"|"real"} */ side) => ({
     const drawn = Array.from({ length: shown }, (_, k) => row(rows, Math.floor(k * count / shown), run.dimension));
     const mark = marked(scene, side), loud = draw(plot, scene, side, drawn, mark);
     plot.remark = [mark.sample && mark.why, loud].filter(Boolean).join("; ");
-    return `${this.label} samples reach ±${short(biggest(rows))} ${run.unit}; real data ±${short(realReach(run))}`;
+    return () => `${this.label} samples reach ±${short(biggest(rows))} ${run.unit}; real data ±${short(realReach(run))}`;
   },
   read: ({ run: { kind, unit } }, x, y) =>
     ({ image: "", plane: `(${short(x)}, ${short(y)})`, series: `time ${short(x)}\n${short(y)} ${unit}` })[kind],
@@ -193,7 +193,7 @@ const atlas = {
       if (image.length) plot.image(curve.length, run.dimension, (k, line) => shade(value(k, line)), corners);
     }
     if (picture.atlasAt !== picture.iteration) plot.remark = `as of iteration ${whole(picture.atlasAt)}`;
-    return `${plane ? "D's logit over the plane" : "what G draws for each latent"} at iteration ${whole(picture.atlasAt)}`;
+    return () => `${plane ? "D's logit over the plane" : "what G draws for each latent"} at iteration ${whole(picture.atlasAt)}`;
   },
   read(scene, z, up) {
     const { run, picture } = scene, line = clamp(Math.floor(up), 0, run.dimension - 1);
@@ -221,8 +221,8 @@ const along = {
       if (spot) plot.ring(spot, theme.size * 0.8, colour);
     }
     plot.remark = (verdict?.rare ?? "").replace(" is as far out", "");
-    const ends = [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
-    return fakeLogits.length ? `logits of ${whole(fakeLogits.length)} generated samples from ${ends}` : "no batch yet";
+    const ends = () => [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
+    return () => (fakeLogits.length ? `logits of ${whole(fakeLogits.length)} generated samples from ${ends()}` : "no batch yet");
   },
   spot({ run, picture: { z, lengths, fakeLogits, realLogits } }, { side, index: k }) {
     if (side === "real") return `real sample ${k}\nlogit ${short(realLogits[k])}`;
@@ -246,7 +246,7 @@ const lives = {
     for (const [k, count] of bars) plot.area([10 ** (k / 5), 0], [10 ** ((k + 1) / 5), count], theme.real);
     for (const guess of guesses) plot.level("x", guess, { colour: theme.g, alpha: 0.6 });
     if (nanAt) plot.level("x", nanAt, { colour: theme.cliff, dash: DOTTED, width: 3 }, `NaN at ${whole(nanAt)}`);
-    return `${guessesText(guesses)}; ${lives.length} recorded lives${lives.length ? `, median ${whole(median(lives))}` : ""}`;
+    return () => `${guessesText(guesses)}; ${lives.length} recorded lives${lives.length ? `, median ${whole(median(lives))}` : ""}`;
   },
 };
 

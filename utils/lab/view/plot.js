@@ -4,6 +4,11 @@ import { clamp, short, whole } from "./text.js";
 
 /** Linear; with a knee linear between -knee and knee, and logarithmic beyond: both cliffs and a runaway stay in the picture. */
 const bend = (v, knee) => (!knee ? v : Math.abs(v) <= knee ? v / knee : Math.sign(v) * (1 + Math.log10(Math.abs(v) / knee)));
+/** From the values of an axis to pixels, also beyond its ends. */
+function scale([low, high, knee], start, end) {
+  const from = bend(low, knee), unit = (end - start) / (bend(high, knee) - from);
+  return v => start + unit * (bend(v, knee) - from);
+}
 
 /** Round numbers on an axis, about `count` of them if it is linear. */
 function ticks([low, high, knee], count) {
@@ -23,7 +28,7 @@ export class Plot {
     this.pen = canvas.getContext("2d", { alpha: false }); // nothing behind it shines through, so it is put on the screen faster
     this.still = document.createElement("canvas"); // the axes, which seldom change,
     this.key = ""; // and what they were drawn for
-    this.theme = this.axes = this.box = null;
+    this.theme = this.axes = this.box = this.x = this.y = null;
     this.small = document.createElement("canvas"); // an image's pixels, before they are stretched
     this.spots = []; // what can be pointed at and clicked: {x, y, side, index}
     this.remark = ""; // what the panel's caption adds for this picture
@@ -32,15 +37,20 @@ export class Plot {
   /** An empty picture with its axes x and y, each [low, high, knee]; `bare` names those without numbers. */
   start(theme, x, y, bare = "") {
     const { canvas, still, pen } = this, { size } = theme, ratio = window.devicePixelRatio || 1, { round } = Math;
-    const { clientWidth: width, clientHeight: height } = canvas, key = JSON.stringify([width, height, ratio, theme, x, y, bare]);
+    const { left: l, top: t, right: r, bottom: b } = canvas.getBoundingClientRect(); // as many pixels as it has on the screen, exactly:
+    const width = (round(r * ratio) - round(l * ratio)) / ratio, height = (round(b * ratio) - round(t * ratio)) / ratio; // else it is stretched
+    const key = [width, height, ratio, x, y, bare].join();
+    const known = key === this.key && theme === this.theme;
     Object.assign(this, { theme, axes: { x, y }, remark: "", spots: [] });
-    if (key === this.key) {
+    if (known) {
       pen.drawImage(still, 0, 0, canvas.width / ratio, canvas.height / ratio);
       return;
     }
     this.key = key;
     const bottom = height - size * (bare.includes("x") ? 0.5 : 1.45), left = bare.includes("y") ? 2 : size * 3.3;
     this.box = { left: round(left), top: round(size * 0.55), right: round(width - size * 0.7), bottom: round(bottom) };
+    this.x = scale(x, this.box.left, this.box.right); // from values to pixels
+    this.y = scale(y, this.box.bottom, this.box.top);
     canvas.width = still.width = round(width * ratio); // this empties both
     canvas.height = still.height = round(height * ratio);
     pen.scale(ratio, ratio);
@@ -78,15 +88,7 @@ export class Plot {
     this.path([[left, top], [left, bottom], [right, bottom]], thin);
   }
 
-  /** From values to pixels, also outside the box ... */
-  x(v) { return this.along(v, this.axes.x, this.box.left, this.box.right); }
-  y(v) { return this.along(v, this.axes.y, this.box.bottom, this.box.top); }
-  along(v, [low, high, knee], start, end) {
-    const from = bend(low, knee);
-    return start + (bend(v, knee) - from) / (bend(high, knee) - from) * (end - start);
-  }
-
-  /** ... and back, for linear axes. */
+  /** From pixels to values, for linear axes. */
   values(px, py) {
     const { axes: { x, y }, box } = this, share = (px - box.left) / (box.right - box.left);
     return [x[0] + share * (x[1] - x[0]), y[0] + (box.bottom - py) / (box.bottom - box.top) * (y[1] - y[0])];

@@ -12,6 +12,7 @@ import { chance, clamp, guessesText, ratesText, rateText, score, short, whole } 
 /** @typedef {import("./types.js").Command} Command */
 
 const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
+const TELL = 250; // milliseconds from words to words while a run goes on: nobody reads 20 numbers a second, and the page is laid out anew
 const HAZARD = "chance that the next batch kills this run";
 const FOUND = { tail: "estimated from the tail of recent batches", sampled: "estimated from sampled draws" };
 
@@ -30,6 +31,7 @@ export class View {
     this.outcomes = []; // lines of the table
     this.guesses = new Map(); // of each run that was here
     this.said = "";
+    this.told = 0; // when words were last changed
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past(this);
@@ -44,7 +46,7 @@ export class View {
     this.verdict = h("p", { class: "verdict", role: "status" });
     this.chance = h("output", { class: "chance", "aria-live": "off" });
     this.hazard = h("div", { class: "hazard" }, h("p"), this.chance);
-    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => this.request() });
+    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => this.request(true) });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
@@ -153,6 +155,7 @@ export class View {
   /** New rows and the latest batch. @param {Frame} frame */
   take(frame) {
     const { run } = this;
+    if (frame.state !== this.frame?.state) this.told = 0;
     this.frame = frame;
     if (!frame.quiet) this.unanswered = frame;
     this.series.append(frame);
@@ -172,8 +175,9 @@ export class View {
 
   // ---- drawing
 
-  /** Draw before the screen is next shown. */
-  request() {
+  /** Draw before the screen is next shown, and change the words too if it is about them. */
+  request(words = false) {
+    if (words) this.told = 0;
     this.pending ||= requestAnimationFrame(() => {
       this.pending = 0;
       this.draw();
@@ -182,14 +186,21 @@ export class View {
   }
 
   draw() {
-    const scene = this.scene(), { frame, run } = this, words = this.sentence(scene);
-    if (scene && this.guess.asked) { // first what reads sizes, then what changes words: else all is laid out twice
-      const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
-      this.figure.draw(scene, `${this.headline}, ${place}.`);
-    }
+    const scene = this.scene(), now = performance.now();
+    if (scene && this.guess.asked) this.figure.draw(scene); // it reads sizes; after words have changed, all would be laid out twice
+    if (scene?.running && now < this.told + TELL) return;
+    this.told = now;
+    this.tell(scene);
+  }
+
+  /** All words and numbers around the picture, and its description. */
+  tell(scene) {
+    const { frame, run } = this, words = this.sentence(scene);
     if (this.verdict.textContent !== words) this.verdict.textContent = words; // it is read aloud
     this.controls?.enable(frame?.state);
     if (!scene) return;
+    const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
+    if (this.guess.asked) this.figure.describe(`${this.headline}, ${place}.`);
     const p = this.hazards.findLast(([at]) => at <= (scene.cursor ?? scene.until))?.[1];
     this.chance.textContent = chance(p);
     this.chance.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0)); // from 1e-4 on
