@@ -1,4 +1,4 @@
-"""The lab's engine without a browser: the test plays the page, through the messages of utils/lab/view/types.js."""
+"""The lab's engine without a browser: the test plays the page, through the messages of utils/lab/view/types.d.ts."""
 
 from __future__ import annotations
 

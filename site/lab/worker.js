@@ -1,5 +1,5 @@
 // The page's engine in its Web Worker: what the view's commands do, and when the next iteration comes. Both sides speak
-// utils/lab/view/types.js.
+// utils/lab/view/types.d.ts.
 
 import { Recorded } from "./recorded.js";
 import { DIMENSION, LOSSES, REACH, Run, WIDTH } from "./run.js";

@@ -32,7 +32,7 @@ class Controls:
         self.values = {"data": recipe.data, "fix": fix, **boxes}
 
     def fields(self) -> list[dict]:
-        """The Fields of types.js."""
+        """The Fields of types.d.ts."""
         menus = {"data": list(DATA_SETS), "fix": list(self.menu)}
         kinds = {name: {"kind": "choice", "options": options} for name, options in menus.items()}
         kinds |= {name: {"kind": "whole", "min": low, "max": high} for name, (low, high) in BOXES.items()}

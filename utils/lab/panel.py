@@ -1,4 +1,4 @@
-"""The lab's widget: what the view's commands do, and the one thread that trains. What they say is in view/types.js."""
+"""The lab's widget: what the view's commands do, and the one thread that trains. What they say: view/types.d.ts."""
 
 from __future__ import annotations
 
@@ -252,7 +252,7 @@ class Lab(anywidget.AnyWidget):
                 last = silent or stop.is_set() or (not self.threads and now - began > IN_TURN)
                 late = now - framed > (FRAME if wait > 0.002 or run.count >= drawn + EVERY else 0.2)
                 due = last or (late and (len(self.unseen) < AHEAD or not self.threads))
-                run.advance(self.lr, due and (1 if last or wait > 0.002 else 2))  # half an atlas where it moves 20 times a second
+                run.advance(self.lr, due and (1 if last or wait > 0.002 else 2))  # half an atlas where 20 go by a second
                 if now - counted > 0.5:
                     self.speed, counted, before = (run.count - before) / (now - counted), now, run.count
                 if last or run.verdict:

@@ -1,4 +1,4 @@
-"""Recorded runs in the words of view/types.js, and the lives among them. Nothing is trained. Uses trace and autopsy."""
+"""Recorded runs in the words of view/types.d.ts, and the lives among them. Nothing is trained. Uses trace and autopsy."""
 
 from __future__ import annotations
 

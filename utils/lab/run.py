@@ -1,7 +1,7 @@
 """One live run for the view: a GAN with its history, its pictures, and the way back. Uses gan, hazard and autopsy.
 
 A run repeats to the last bit, so its past is not kept: there are two checkpoints and a log of what was done since, and
-going back is doing it again. What the messages hold is written in view/types.js.
+going back is doing it again. What the messages hold is written in view/types.d.ts.
 """
 
 from __future__ import annotations
@@ -95,8 +95,7 @@ class Run:
 
     @one_thread()
     def advance(self, lr: float, wanted: int, d: bool = True, g: bool = True) -> None:
-        """One iteration more, of both networks or of one; `wanted`: keep its picture, of the weights before they move, with each
-        (1) or every second (2) column of the atlas."""
+        """One iteration more, of both networks or of one; `wanted` (2: half its atlas): picture the weights before."""
         self._turn(lr)
         if self.count % BACK == 0 and self.count > self.newer[0]:
             self.older, self.newer = self.newer, (self.count, copy.deepcopy(self.gan.state()))

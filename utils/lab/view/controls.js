@@ -17,10 +17,8 @@ export function h(tag, attributes = {}, ...children) {
 /** A control with its visible name. */
 export const named = (words, control) => h("label", { class: "named" }, h("span", {}, words), control);
 /** A button; where it has no effect it is marked, by allow(), and not disabled: it would lose the focus. */
-export function button(name, title, press) {
-  const element = h("button", { type: "button", title, onclick: () => element.ariaDisabled !== "true" && press() }, name);
-  return element;
-}
+export const button = (name, title, press) => h("button", {
+  type: "button", title, onclick: ({ currentTarget }) => currentTarget.ariaDisabled !== "true" && press() }, name);
 export const allow = (element, effect) => element.setAttribute("aria-disabled", String(!effect));
 
 const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };

@@ -1,4 +1,4 @@
-// The lab's view: controls, status and figure of one run, fed by an engine that speaks types.js.
+// The lab's view: controls, status and figure of one run, fed by an engine that speaks types.d.ts.
 
 import { Controls, h } from "./controls.js";
 import { Figure } from "./figure.js";
@@ -46,7 +46,7 @@ export class View {
     this.verdict = h("p", { class: "verdict", role: "status" });
     this.chance = h("output", { class: "chance", "aria-live": "off" });
     this.hazard = h("div", { class: "hazard" }, h("p"), this.chance);
-    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => this.request(true) });
+    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => { this.told = 0; this.request(); } });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
     // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
@@ -175,9 +175,8 @@ export class View {
 
   // ---- drawing
 
-  /** Draw before the screen is next shown, and change the words too if it is about them. */
-  request(words = false) {
-    if (words) this.told = 0;
+  /** Draw before the screen is next shown. */
+  request() {
     this.pending ||= requestAnimationFrame(() => {
       this.pending = 0;
       this.draw();
@@ -186,16 +185,15 @@ export class View {
   }
 
   draw() {
-    const scene = this.scene(), now = performance.now(), all = !scene?.running || now > this.told + TELL;
+    const scene = this.scene(), all = !scene?.running || performance.now() > this.told + TELL;
     if (scene && this.guess.asked) this.figure.draw(scene, all); // it reads sizes; after words have changed, all would be laid out twice
-    if (!all) return;
-    this.told = now;
-    this.tell(scene);
+    if (all) this.tell(scene);
   }
 
   /** All words and numbers around the picture, and its description. */
   tell(scene) {
     const { frame, run } = this, words = this.sentence(scene);
+    this.told = performance.now();
     if (this.verdict.textContent !== words) this.verdict.textContent = words; // it is read aloud
     this.controls?.enable(frame?.state);
     if (!scene) return;
