@@ -312,6 +312,7 @@ def test_the_view_leaves_most_of_the_time_to_the_training(lab_page):
         rates["bare"].append(float(lab.code(BARE.format(seconds=seconds))))
     view, bare, frames = (sum(rates[name]) / 2 for name in ("view", "bare", "frames"))
     text = f"iterations/s with the view: {view:.0f}, bare: {bare:.0f}, ratio {view / bare:.2f}; frames/s: {frames:.1f}"
+    ARTEFACTS.mkdir(exist_ok=True)
     (ARTEFACTS / "speed.txt").write_text(text + "\n")
     print(text)
     # These limits hold on a busy machine too; `make bench ARGS=--lab` says what a quiet one reaches (bars: 0.92 and 20).
