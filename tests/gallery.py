@@ -257,7 +257,7 @@ def sparse(watch):
         opt.step()
 
 
-@case(iteration=3, operation={"_softmax"}, sample=1, line="softmax")
+@case(iteration=3, operation={"softmax"}, sample=1, line="softmax")
 def mask_before(watch):
     net = lin(outputs=4)
     opt = torch.optim.Adam(net.parameters(), 0.01)
@@ -272,7 +272,7 @@ def mask_before(watch):
         opt.step()
 
 
-@case(iteration=3, operation={"_softmax"}, sample=1, line="softmax")
+@case(iteration=3, operation={"softmax"}, sample=1, line="softmax")
 def mask_log(watch):
     net = lin(outputs=4)
     opt = torch.optim.Adam(net.parameters(), 0.01)
@@ -287,7 +287,7 @@ def mask_log(watch):
         opt.step()
 
 
-@case(iteration=3, operation={"_softmax"}, sample=1, line="softmax")
+@case(iteration=3, operation={"softmax"}, sample=1, line="softmax")
 def mask_where(watch):
     net = lin(outputs=4)
     opt = torch.optim.Adam(net.parameters(), 0.01)

@@ -47,7 +47,7 @@ class Blame:
         if check is None and not grew:
             lives, check = self._with_the_batch_before()
         return Verdict(
-            number, because, loss, term, event.operation, event.phase, event.kernel, event.shape, sample,
+            number, because, loss, term, event.operation, event.phase, event.shape, sample,
             event.index[1:] if event.phase == "batch" else None, event.value, event.result, event.steps, event.module, line,
             words.extent(event, samples, count, lives), check, before, words.advice(event, grew),
         )  # fmt: skip
@@ -57,15 +57,17 @@ class Blame:
         if not self.event.shape or self.event.phase == "optimiser":
             return [], None
         guesses, sure = self._guesses()
-        untried = (guesses[0] if sure and guesses else []), "not tried: the body draws its own samples"
-        if not guesses or self.count is None:
-            return untried if guesses else ([], None)
+        if not guesses:
+            return [], None
+        untried = guesses[0] if sure else []
+        if self.count is None:
+            return untried, "not tried: the body draws its own samples"
         if not self.watch.loop.runnable():
-            return untried[0], "not tried: the body cannot be run from here"
+            return untried, "not tried: the body cannot be run from here"
         tried = [self._without(0, guess) for guess in guesses[:MOST]]
         lived = [guess for guess, lives in zip(guesses, tried) if lives]
         if set(tried) == {None}:
-            return untried[0], "not tried: the body does not run without it"
+            return untried, "not tried: the body does not run without it"
         if len(lived) == 1 and not any(self._without(1, rows) for rows in self._across()):
             names = ", ".join(map(str, lived[0][:5])) + (" ..." if len(lived[0]) > 5 else "")
             return lived[0], f"verified: without sample {names} the iteration is finite"
@@ -125,7 +127,7 @@ class Blame:
         if not known or self.own or self.watch.earlier is None or not self.watch.loop.runnable():
             return None, None
         lives = self.watch.drive(self.watch.trial(clone(self.watch.earlier)))
-        return lives, words.TRIED[lives]
+        return lives, words.WHOLE[lives][1]
 
 
 def unlike(watch) -> Verdict:
@@ -142,6 +144,6 @@ def unlike(watch) -> Verdict:
         because = (
             f"{span}: not reproduced: run again, it left nothing non-finite or did something else; before, it damaged {left}"
         )
-        missing = "" if watch.recorder.of(torch.optim.Optimizer) else "the optimiser, which was not handed over, "
+        missing = "" if watch.recorder.optimisers else "the optimiser, which was not handed over, "
         advice = f"hand over or rewind what the loop keeps by itself: {missing}{watch.loop.hints()}"
     return Verdict(first.number, because, advice=words.turn(advice, "guard"), reproduced=False)

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 
 from .frame import raise_through, tracebacks, users
-from .loop import Loop
+from .loop import Ear, Loop
 from .verdict import Verdict, attach
 from .watch import PENDING, SOME, Watch
 
@@ -63,13 +63,14 @@ class guard(Watch):
         frame = users(sys._getframe(1))
         self._try(self._begin, Loop(frame))
         try:
-            for number, batch in enumerate(self.iterable, 1):
-                entry = self._try(self._open, number, batch)
-                with contextlib.nullcontext() if entry is None else entry.ear:
-                    yield batch
-                # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past repair.
-                if self._try(self._close, entry) and (yield from self._look()):
-                    return
+            with Ear(deaf=True):  # the others are sooner entered then
+                for number, batch in enumerate(self.iterable, 1):
+                    entry = self._try(self._open, number, batch)
+                    with contextlib.nullcontext() if entry is None else entry.ear:
+                        yield batch
+                    # Most NaNs show at a glance. The next body might not survive one: BCELoss raises, on a GPU past repair.
+                    if self._try(self._close, entry) and (yield from self._look()):
+                        return
             yield from self._look()
         except GeneratorExit:
             with contextlib.suppress(Exception):
@@ -77,7 +78,7 @@ class guard(Watch):
             raise
         finally:
             self.loop = Loop()  # or it would keep the loop's variables alive
-            self.recorder.carried, self.recorder.slots, self.recorder.undo = (), (), []
+            self.recorder.carried, self.recorder.slots, self.recorder.undo = list, [], []
 
     def _left(self, frame) -> None:
         """The loop was left by a break or an error: one more look, with the bodies run from their source."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ast
 import contextlib
-import copy
 import ctypes
 import math
 import sys
@@ -15,7 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
-from types import FrameType, FunctionType, MethodType, ModuleType
+from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 
 import torch
 from torch import nn
@@ -82,11 +81,8 @@ class Loop:
     def runnable(self) -> bool:
         """Can the body run from here? It says what a pass of the loop hands to its target, for that matter."""
         if self.code is None and self.body is not None and (counts := _counts(self.body.iter)) is not None:
-            once = ast.For(self.body.target, ast.Name("__nanguard__", ast.Load()), self.body.body, [])
-            module = _Returns().visit(copy.deepcopy(ast.Module([ast.copy_location(once, self.body)], [])))
-            with contextlib.suppress(SyntaxError):  # of a body that yields or awaits
-                code = compile(ast.fix_missing_locations(module), self.frame.f_code.co_filename, "exec")
-                self.code = code, counts
+            with contextlib.suppress(SyntaxError):
+                self.code = _function(self.body, self.frame.f_code.co_filename), counts
         return self.function is not None or self.code is not None
 
     @contextlib.contextmanager
@@ -108,19 +104,23 @@ class Loop:
         code, counts = self.code
         for start in counts:  # enumerate(guard(...)), once or more
             batch = (start + number - 1, batch)
-        self.space["__nanguard__"] = [batch]
-        with contextlib.suppress(GeneratorExit):  # what a return became
-            exec(code, self.space)
+        exec(code, self.space)
+        self.space["__nanguard__"]([batch])
 
 
-class _Returns(ast.NodeTransformer):
-    def visit_Return(self, node):
-        return ast.copy_location(ast.Raise(ast.Name("GeneratorExit", ast.Load()), None), node)
+def _function(loop: ast.For, file: str) -> CodeType:
+    """Code that makes __nanguard__(batches), the loop as a function to which all that it assigns is global.
 
-    def visit_FunctionDef(self, node):
-        return node
-
-    visit_Lambda = visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef
+    SyntaxError if it cannot be one: its body yields or awaits.
+    """
+    module = ast.parse("def __nanguard__(__batches__): pass")
+    once = ast.For(loop.target, ast.Name("__batches__", ast.Load()), loop.body, [])
+    nodes = list(ast.walk(once))
+    if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
+        raise SyntaxError("a body that yields")
+    names = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
+    module.body[0].body = [ast.Global([*names, "__nanguard__"]), once]
+    return compile(ast.fix_missing_locations(module), file, "exec")
 
 
 def _counts(node: ast.expr) -> tuple[int, ...] | None:
@@ -192,8 +192,8 @@ class Ear:
     With a tape its loaders give once more what is on it. What `check` says before the first backward becomes `clean`.
     """
 
-    def __init__(self, tape: list = (), check: Callable | None = None):
-        self.thread, self.clean, self.check = threading.get_ident(), True, check
+    def __init__(self, tape: list = (), check: Callable | None = None, deaf: bool = False):
+        self.thread, self.clean, self.check = None if deaf else threading.get_ident(), True, check
         self.losses, self.taken, self.given = [], [], {}
         for loader, item in tape:
             self.given.setdefault(loader, deque()).append(item)
@@ -231,7 +231,7 @@ def _run_backward(roots, *arguments, **settings):
         if ear.check is not None:
             ear.clean, ear.check = ear.check(), None
         for root in (_bare(one) for one in roots if isinstance(one, torch.Tensor) and one.numel()):
-            ear.losses.append(root.abs().amax() if root.is_complex() or root.numel() > 1 else root.reshape(()))
+            ear.losses.append(root.abs().amax() if root.is_complex() or root.numel() > 1 else root)
     return _originals[0](roots, *arguments, **settings)
 
 

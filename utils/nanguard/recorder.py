@@ -40,16 +40,18 @@ class FlightRecorder:
         if not self.objects:
             raise TypeError("there is nothing to guard: name the modules and the optimisers that the loop trains")
         self.things, self.offered, self.known = self.objects, [], []
-        self.carried = self.slots = ()  # a function that tells, and (name, put, value) of, what else the loop changes
+        self.carried, self.slots = list, []  # a function that tells, and (name, put, value) of, what else the loop changes
         self.sound: dict[tuple, bool] = {}  # was a buffer finite when first seen?
-        self.tensors, self.copies, self.gradients, self.shapes, self.undo, self.numpy = [], [], [], None, [], (None, None)
-        self.accumulates = False  # does the loop change a gradient where it lies?
+        self.tensors, self.copies, self.gradients, self.shapes, self.undo = [], [], [], None, []
+        self.numpy = (None,) * 4  # its generator, where the state of that lies, and what it was, twice
+        self.accumulates = self.hold = False  # does the loop change a gradient where it lies? Are all made anew?
         self._list()
 
     def adopt(self) -> None:
         """Look after what the loop carries, too, but for modules that are larger than its own."""
-        slots = list(self.carried()) if self.carried else []
+        slots = list(self.carried())
         self.slots = [slot for slot in slots if not isinstance(slot[2], STATEFUL)]
+        self.slots += [(name, partial(setattr, owner, name), getattr(owner, name)) for owner, name in self.counters]
         found = [value for _, _, value in slots if isinstance(value, STATEFUL)]
         if [id(one) for one in found] == self.offered:
             return
@@ -89,9 +91,10 @@ class FlightRecorder:
         for owner, name, one in buffers:
             if (owner, name) not in self.sound:
                 self.sound[owner, name] = finite(one)
+        self.optimisers, self.generators = self.of(torch.optim.Optimizer), self.of(torch.Generator)
         states = [
             (f"{type(optimiser).__name__}'s {key} of {names.get(id(weight), ('a weight',))[0]}", leaf)
-            for optimiser in self.of(torch.optim.Optimizer)
+            for optimiser in self.optimisers
             for weight, entry in optimiser.state.items()
             for key, value in entry.items()
             for leaf in ((value,) if isinstance(value, torch.Tensor) else tree_leaves(value))
@@ -102,14 +105,13 @@ class FlightRecorder:
         self.loose = [one for owner, name, one in buffers if not self.sound[owner, name]]  # masks of -inf are meant to be so
         # A GradScaler meets infinite gradients on purpose, and skips them.
         self.scaler = next((one for one in self.of(torch.amp.GradScaler) if one.is_enabled()), None)
+        self.restless = self.unborn or any(type(one) is list for place in self.places for one in place.values())  # LBFGS's
         self.known = self._known()
 
     def _known(self) -> list[int]:
         """What tells whether there are others: which tensors and modules lie in which places; empty if that does not tell."""
-        found = [one for place in self.places for one in place.values()]
-        if self.unborn or any(type(one) is list for one in found):  # LBFGS keeps lists
-            return []
-        return [*map(id, found), *(len(one.param_groups) for one in self.of(torch.optim.Optimizer))]
+        found = [id(one) for place in self.places for one in place.values()]
+        return [] if self.restless else [*found, *(len(one.param_groups) for one in self.optimisers)]
 
     @property
     def nbytes(self) -> int:
@@ -126,15 +128,11 @@ class FlightRecorder:
         return math.hypot(*norms[: len(gradients)]) if gradients else math.nan, math.hypot(*norms[len(gradients) :])
 
     @torch.no_grad()
-    def moved(self) -> float:
-        """How far those weights have gone since the last copy, over how large they are."""
-        copies = {id(one): copy for one, copy in zip(self.tensors, self.copies)}
-        pairs = [(one, copies[id(one)]) for one in self.tails if id(one) in copies]
-        if not pairs:
-            return math.nan
-        now, then = zip(*pairs)
-        moved, size = (math.hypot(*map(float, torch._foreach_norm(of))) for of in (torch._foreach_sub(now, then), now))
-        return moved / max(size, 1e-15)
+    def moved(self, size: float) -> float:
+        """How far those weights, of this norm, have gone since the last copy, over their norm."""
+        last = {id(one) for one in self.tails}
+        pairs = [(now, then) for now, then in zip(self.tensors, self.copies) if id(now) in last]
+        return math.hypot(*(torch.dist(now, then).item() for now, then in pairs)) / max(size, 1e-15) if pairs else math.nan
 
     def clean(self) -> bool:
         """Are the gradients finite?"""
@@ -143,27 +141,28 @@ class FlightRecorder:
     def _gradients(self) -> list[torch.Tensor]:
         return [one.grad for one in self.weights if one.grad is not None]
 
-    def status(self) -> str:
-        """ "fine", "gradients" if nothing else is not finite, or "broken"."""
-        self._list()
-        lasting = [one for _, one in self.lasting]
-        if finite(*lasting, *(self._gradients() if self.scaler is None else ())):
-            return "fine"
-        return "gradients" if finite(*lasting) else "broken"
+    def damage(self, quick: bool = False) -> list[tuple[str, torch.Tensor]]:
+        """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients.
 
-    def damage(self) -> list[tuple[str, torch.Tensor]]:
-        """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients."""
+        A quick look leaves out gradients that each iteration makes anew: nothing comes of them but through the others.
+        """
         self._list()
-        owners = [pair for pair in self.names.values() if pair[1].grad is not None and self.scaler is None]
-        found = [*self.lasting, *((f"the gradient of {name}", weight.grad) for name, weight in owners)]
-        return [(name, one.detach()) for name, one in found if not finite(one)]
+        owners = [] if self.scaler is not None or (quick and self.hold) else self.names.values()
+        found = [*self.lasting, *((f"the gradient of {name}", one.grad) for name, one in owners if one.grad is not None)]
+        fine = finite(*(one for _, one in found))
+        return [] if fine else [(name, one.detach()) for name, one in found if not finite(one)]
+
+    def status(self, quick: bool = False) -> str:
+        """ "fine", "gradients" if nothing else is not finite, or "broken"."""
+        broken = [name.startswith("the gradient of") for name, _ in self.damage(quick)]
+        return "fine" if not broken else "gradients" if all(broken) else "broken"
 
     def capture(self) -> bool:
         """Copy the present state; True if it is finite. One that is not is not kept."""
-        fine = self.status() == "fine"
-        if fine:
-            self.copy()
-        return fine
+        if self.damage():
+            return False
+        self.copy()
+        return True
 
     @torch.no_grad()
     def copy(self) -> None:
@@ -171,18 +170,17 @@ class FlightRecorder:
         self.adopt()
         # Gradients that a loop makes anew need no copy: while we hold the old ones, they stay what they are.
         self.accumulates |= any(one._version != version or weight.grad is one for weight, one, version in self.gradients)
-        hold = bool(self.gradients) and not self.accumulates
+        self.hold = bool(self.gradients) and not self.accumulates
         self.gradients = [(weight, weight.grad, weight.grad._version) for weight in self.weights if weight.grad is not None]
-        self.tensors = [*(one for _, one in self.lasting), *self.loose, *(() if hold else self._gradients())]
+        self.tensors = [*(one for _, one in self.lasting), *self.loose, *(() if self.hold else self._gradients())]
         shapes = [(one.shape, one.dtype, one.device) for one in self.tensors]
         if shapes != self.shapes:
             self.copies = []  # their memory first
             self.copies, self.shapes = [torch.empty_like(one, requires_grad=False) for one in self.tensors], shapes
         if self.tensors:
             torch._foreach_copy_(self.copies, self.tensors)
-        self.undo = [partial(setattr, owner, name, getattr(owner, name)) for owner, name in self.counters]
-        self.undo += [undo for thing in self.things if (undo := remember(thing))]
-        self.undo += [partial(_put_back, put, value, remember(value)) for _, put, value in self.slots]
+        held = [*(("", None, thing) for thing in self.things), *self.slots]
+        self.undo = [partial(_put_back, put, value, remember(value)) for _, put, value in held]
 
     @torch.no_grad()
     def rewind(self) -> None:
@@ -203,7 +201,7 @@ class FlightRecorder:
     def random_state(self) -> list:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
-        ours = [(one, one.get_state()) for one in self.of(torch.Generator)]
+        ours = [(one, one.get_state()) for one in self.generators]
         return [random.getstate(), self._numpy_state(), torch.get_rng_state(), cuda, ours]
 
     def _numpy_state(self):
@@ -211,17 +209,19 @@ class FlightRecorder:
         numpy = sys.modules.get("numpy")
         if numpy is None:  # a loop that has not loaded it draws nothing from it
             return None
-        generator, (memory, state) = numpy.random.get_bit_generator(), self.numpy
-        if not isinstance(generator, numpy.random.MT19937):  # 624 numbers of 4 bytes and a position
+        generator, (known, memory, now, state) = numpy.random.get_bit_generator(), self.numpy
+        if not isinstance(generator, numpy.random.MT19937):
             return numpy.random.get_state()
-        now = ctypes.string_at(generator.ctypes.state_address, 625 * 4)
-        if now != memory or state[3]:  # normal numbers are made in pairs: the second one waits elsewhere
-            self.numpy = now, numpy.random.get_state()
-        return self.numpy[1]
+        if generator is not known:  # 624 numbers of 4 bytes and a position
+            memory = (ctypes.c_char * 2500).from_address(generator.ctypes.state_address)
+        if memory.raw != now or state[3]:  # normal numbers are made in pairs: the second one waits elsewhere
+            self.numpy = generator, memory, memory.raw, numpy.random.get_state()
+        return self.numpy[3]
 
     def set_random_state(self, state: list) -> None:
         """Go back to a random_state()."""
         python, drawn, cpu, cuda, ours = state
+        self.numpy = (None,) * 4
         random.setstate(python)
         if drawn is not None and "numpy" in sys.modules:
             sys.modules["numpy"].random.set_state(drawn)
@@ -238,6 +238,8 @@ def remember(value) -> Callable | None:
     Tensors of modules and optimisers are copied elsewhere. Lists of plain numbers are not put back: a history keeps what a
     body that runs again appends.
     """
+    if isinstance(value, (nn.Module, torch.Generator)):
+        return None
     if isinstance(value, torch.optim.Optimizer):
         entries = {weight: _shell(entry) for weight, entry in value.state.items()}
         settings = [{key: one for key, one in group.items() if key != "params"} for group in value.param_groups]
@@ -248,7 +250,7 @@ def remember(value) -> Callable | None:
         return partial(value.setstate, value.getstate())
     if hasattr(value, "bit_generator"):  # a generator of numpy's own
         return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
-    if hasattr(value, "load_state_dict") and not isinstance(value, (nn.Module, type)):
+    if hasattr(value, "load_state_dict") and not isinstance(value, type):
         state = clone(value.state_dict())
         return lambda: value.load_state_dict(clone(state))
     if not isinstance(value, (deque, dict, list)) or len(value) > MOST or (isinstance(value, list) and all(map(_plain, value))):

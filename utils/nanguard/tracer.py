@@ -31,7 +31,6 @@ class Event:
     bad: torch.Tensor  # where what it wrote is not finite
     result: float
     meant: bool = False  # so on purpose, as masks are: an event only if nothing else is
-    kernel: str | None = None
     place: tuple | None = None
     module: str | None = None
     weight: str | None = None  # name of a weight among its inputs
@@ -66,7 +65,7 @@ class _Call:
 
     def __init__(self, schema, arguments, origin: dict[int, Event]):
         args, kwargs = arguments
-        self.schema, self.operation = schema, schema.name.split("::")[-1]
+        self.schema, self.operation = schema, schema.name.split("::")[-1].lstrip("_")
         inputs, self.leaves = _tensors(arguments), tree_leaves(arguments)
         given = [kwargs.get(one.name, args[at] if at < len(args) else None) for at, one in enumerate(schema.arguments)]
         self.written = _tensors([one for one, of in zip(given, schema.arguments) if of.alias_info and of.alias_info.is_write])
@@ -166,14 +165,18 @@ class Tracer(TorchDispatchMode):
         elif place is None or "torch/optim/" in through:
             phase = "optimiser"
         steps = self._steps(output, index) if phase == "forward" else ()
-        values = [value for one in call.inputs if (value := _at(one, output, index)) is not None]
+        # Running statistics were written without a word in the schema: they are no inputs any more, and none belongs to one.
+        stale = [one for one in call.inputs if any(one is other for other in call.sound) and not finite(one)]
+        inputs = [one for one in call.inputs if not any(one is other for other in stale)]
+        fitting = [] if any(output is one for one in stale) else inputs
+        values = [value for one in fitting if (value := _at(one, output, index)) is not None]
         value = (values[-1] if "div" in call.operation else values[0]) if values else None  # of a division, the divisor
-        largest = max((one.detach().abs().max().item() for one in call.inputs if one.numel()), default=None)
+        largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
         phase = "outside" if call.nan or (meant and call.infinite) else phase
-        result, kernel = scalar(output[index]), call.schema.name
+        result = scalar(output[index])
         return Event(
-            self.count, phase, operation, bad, result, meant, kernel, place, module, weight, value, largest, steps, call.setting
-        )  # fmt: skip
+            self.count, phase, operation, bad, result, meant, place, module, weight, value, largest, steps, call.setting
+        )
 
     def _module(self) -> str | None:
         """Path of the innermost module that is running; how many samples the outermost one was given is noted."""

@@ -7,8 +7,6 @@ import math
 from collections import deque
 from dataclasses import dataclass, field, fields
 
-import torch
-
 NOTEBOOKS = {
     "loss": "06_fix_the_loss",
     "game": "07_stabilise_the_game",
@@ -27,7 +25,6 @@ class Verdict:
     term: str | None = None  # the expression in it, such as "torch.log(1 - fake)" (before Python 3.11 the whole line)
     operation: str | None = None  # such as "log"; in the backward pass the operation whose gradient it is
     phase: str | None = None  # forward, backward, optimiser, batch, outside (of what torch shows), before (the first iteration)
-    kernel: str | None = None  # what torch calls the function that ran, such as "aten::log"
     shape: tuple[int, ...] | None = None  # of the tensor it wrote
     sample: int | None = None  # 0-based index along the batch dimension of its first non-finite element
     feature: tuple[int, ...] | None = None  # the other indices, for a batch that was not finite when it arrived
@@ -100,25 +97,20 @@ def cause(iteration: int, event, sample: int | None, sizes: int | None) -> str:
     return began + f"{event.operation} {made}{where}, {event.phase} pass"
 
 
-TRIED = {  # does the iteration live with the batch before it?
-    None: None,
-    True: "verified: with the batch before it the iteration is finite",
-    False: "with the batch before it breaks all the same",
-}
-WHOLE = {
-    None: ": a weight, a setting or the whole batch is to blame",
-    True: ", so the whole batch is to blame",
-    False: ", so a weight or a setting is to blame",
+WHOLE = {  # does an iteration of which everything broke live with the batch before it? (who is to blame, check)
+    None: (": a weight, a setting or the whole batch is to blame", None),
+    True: (", so the whole batch is to blame", "verified: with the batch before it the iteration is finite"),
+    False: (", so a weight or a setting is to blame", "with the batch before it breaks all the same"),
 }
 
 
 def extent(event, rows: list[int], count: int | None, lives: bool | None) -> str | None:
-    """How much of the tensor of an Event is not finite; rows are the broken samples of `count`, `lives` as in TRIED."""
+    """How much of the tensor of an Event is not finite; rows are the broken samples of `count`, `lives` as in WHOLE."""
     bad, named = event.bad, f" (the weight {event.weight} went in)" if event.weight else ""
     if not event.shape:
         return None
     if event.whole:
-        return "everything" if event.phase in ("batch", "outside") else f"everything{WHOLE[lives]}{'' if lives else named}"
+        return "everything" if event.phase in ("batch", "outside") else f"everything{WHOLE[lives][0]}{'' if lives else named}"
     if count and 0 < len(rows) < count:
         return f"one sample of {count}" if len(rows) == 1 else f"{len(rows)} of {count} samples"
     for axis in range(1, bad.dim()):
@@ -182,7 +174,7 @@ class History:
     def add(self, number: int, losses: list[float], gradient: float, recorder) -> None:
         """One more iteration."""
         scale = recorder.scaler.get_scale() if recorder.scaler is not None else math.nan
-        rates = [float(one.param_groups[0].get("lr", math.nan)) for one in recorder.of(torch.optim.Optimizer)[:1]]
+        rates = [float(one.param_groups[0].get("lr", math.nan)) for one in recorder.optimisers[:1]]
         row = {"iteration": number, "loss": losses[-1] if losses else math.nan, "gradient": gradient, "update": math.nan}
         self.rows.append(row | {"rate": rates[0] if rates else math.nan, "scale": scale})
 

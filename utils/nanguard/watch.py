@@ -147,12 +147,12 @@ class Watch:
 
     def _ill(self) -> bool:
         """Does the window end in a death? A healthy one is closed; one with infinite gradients and nothing else waits."""
-        status = self.recorder.status()
+        status = self.recorder.status(quick=True)
         if status == "broken" or any(entry.bad for entry in self.window):
             self.damaged = [name for name, _ in self.recorder.damage()]
             return True
         if status == "fine" or len(self.window) >= LONGEST:
-            self.records.rows[-1]["update"] = self.recorder.moved() / len(self.window)
+            self.records.rows[-1]["update"] = self.recorder.moved(self.window[-1].norms[1]) / len(self.window)
             self.recorder.copy()
             self._done(len(self.window))
         return False
