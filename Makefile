@@ -52,7 +52,7 @@ lab: setup
 app: setup
 	$(RUN) -m pip install --quiet -c constraints.txt -e '.[app]'
 	$(VENV)/bin/jupytext --quiet --to ipynb --set-kernel python3 --output $(VENV)/lab.ipynb notebooks/source/app.py
-	$(VENV)/bin/voila $(VENV)/lab.ipynb --MappingKernelManager.cull_idle_timeout=120 --MappingKernelManager.cull_interval=30 $(ARGS)
+	$(VENV)/bin/voila $(VENV)/lab.ipynb --MappingKernelManager.cull_idle_timeout=300 --MappingKernelManager.cull_interval=30 $(ARGS)
 
 notebooks: setup
 	$(RUN) notebooks/build.py $(ARGS)

@@ -88,12 +88,11 @@ export class Figure {
     return JSON.stringify(theme) === JSON.stringify(this.theme) ? this.theme : (this.theme = theme); // axes are kept for this one
   }
 
-  /** Draw what can be seen, or without `all` what changes with each frame. */
-  draw(scene, all) {
+  /** Draw what can be seen. */
+  draw(scene) {
     this.of.lives.hidden = scene.guesses.length < 2;
     for (const part of this.parts) {
       const { panel, canvas, plot, remark } = part;
-      if (panel.slow && !all && this.hover?.part !== part) continue;
       part.words = canvas.clientWidth && canvas.clientHeight ? panel.draw(plot, scene) : null;
       if (part.words && remark.textContent !== plot.remark) remark.textContent = plot.remark;
     }

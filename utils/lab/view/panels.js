@@ -1,6 +1,5 @@
 // All panels, as a table. `title(run)`: words, and the colour they are in. `draw(plot, scene)` returns a function that says what
-// it shows; of a `slow` one it is called a few times a second only. `read(scene, x, y)`: what stands at a place, and
-// `spot(scene, dot)` at a dot that is near. A scene is what scene() in view.js returns.
+// it shows. `read(scene, x, y)`: what stands at a place, and `spot(scene, dot)` at a dot that is near. A scene is what scene() in view.js returns.
 
 import { QUANTITIES } from "./series.js";
 import { clamp, guessesText, median, short, whole } from "./text.js";
@@ -62,7 +61,7 @@ function curves({ name, title, lines, axis, ghosts }) {
   const reading = ({ low, high }, between) =>
     styles.map(({ q, words }) => `${words} ${short(low[q])}${high[q] > low[q] ? ` to ${short(high[q])}` : ""}`).join(between);
   return {
-    name, label: name, slow: name !== "logits", title: () => [[name, "ink"], ...title],
+    name, label: name, title: () => [[name, "ink"], ...title],
     draw(plot, scene) {
       const { theme, run, x, until, guesses, cursor, nanAt } = scene, lowest = name === scene.lowest, words = missing(run);
       const entries = scene.series.between(x[0], until), now = entries.at(-1), label = text => (name === "losses" ? text : "");
@@ -154,7 +153,7 @@ const KINDS = { series: [overTime, 5], plane: [inThePlane, 0], image: [tiles, TI
 
 /** Samples of one side: the real ones on an axis of their own, the generated ones on an axis that lets them be loud. */
 const samples = (/** @type {"fake"|"real"} */ side) => ({
-  name: side, label: side === "fake" ? "generated" : "real", slow: side === "real",
+  name: side, label: side === "fake" ? "generated" : "real",
   title: run => [side === "real" ? ["real", "real"] : [run.averaged ? "averaged G" : "generated", "g"],
     [run.kind === "image" ? "" : run.unit, "muted"]],
   draw(plot, scene) {

@@ -12,7 +12,7 @@ import { chance, clamp, guessesText, ratesText, rateText, score, short, whole } 
 /** @typedef {import("./types.js").Command} Command */
 
 const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
-const TELL = 200; // milliseconds from words to words, and from picture to picture of slow panels, while a run goes on
+const TELL = 200; // milliseconds from words to words while a run goes on
 const HAZARD = "chance that the next batch kills this run";
 const FOUND = { tail: "estimated from the tail of recent batches", sampled: "estimated from sampled draws" };
 
@@ -185,9 +185,9 @@ export class View {
   }
 
   draw() {
-    const scene = this.scene(), all = !scene?.running || performance.now() > this.told + TELL;
-    if (scene && this.guess.asked) this.figure.draw(scene, all); // it reads sizes; after words have changed, all would be laid out twice
-    if (all) this.tell(scene);
+    const scene = this.scene();
+    if (scene && this.guess.asked) this.figure.draw(scene); // it reads sizes; after words have changed, all would be laid out twice
+    if (!scene?.running || performance.now() > this.told + TELL) this.tell(scene);
   }
 
   /** All words and numbers around the picture, and its description. */
