@@ -336,6 +336,30 @@ def test_which_bodies_run_again():
     assert table("skip", None, (6, 7))[3] == [*first, 4, 5, 6, 0, *last]
 
 
+def test_a_body_that_imports_and_defines_runs_again():
+    model, batches = nn.Linear(2, 1), [torch.rand(4, 2) + 0.1 for _ in range(4)]
+    batches[2][1, 0] = -50
+    with pytest.raises(Collapse) as caught:
+        for i, x in enumerate(guard(batches, model, every=1)):
+            if i == 0:  # what the first body makes, the later ones use
+                import cmath
+
+                def half(v):
+                    return v / 2
+
+            def parts(whole):  # a generator within the body
+                yield half(whole)
+
+            try:
+                float("none")
+            except ValueError as error:
+                loss = x[:, 0].log().mean() * len(str(error)) / cmath.pi
+            model.zero_grad()
+            (loss * sum(parts(model(x).mean()))).backward()
+    assert (caught.value.verdict.sample, caught.value.verdict.operation) == (1, "log")
+    assert "verified" in caught.value.verdict.check
+
+
 def test_a_body_that_itself_raises_at_a_nan_still_gets_its_verdict():
     model = nn.Sequential(nn.Linear(2, 1), nn.Sigmoid())
     steps = torch.optim.SGD(model.parameters(), lr=0.1)

@@ -14,6 +14,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from functools import partial
+from inspect import CO_GENERATOR
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
 
 import torch
@@ -109,17 +110,15 @@ class Loop:
 
 
 def _function(loop: ast.For, file: str) -> CodeType:
-    """Code that makes __nanguard__(batches), the loop as a function to which all that it assigns is global.
-
-    SyntaxError if it cannot be one: its body yields or awaits.
-    """
+    """Code that makes __nanguard__(batches), a function to which all that the loop assigns is global, or SyntaxError."""
     module = ast.parse("def __nanguard__(__batches__): pass")
-    once = ast.For(loop.target, ast.Name("__batches__", ast.Load()), loop.body, [])
-    nodes = list(ast.walk(once))
-    if any(isinstance(node, (ast.Yield, ast.YieldFrom)) for node in nodes):
+    (function,) = module.body
+    function.body = [ast.For(loop.target, ast.Name("__batches__", ast.Load()), loop.body, [])]
+    code = compile(ast.fix_missing_locations(module), file, "exec")
+    inner = next(one for one in code.co_consts if isinstance(one, CodeType))
+    if inner.co_flags & CO_GENERATOR:
         raise SyntaxError("a body that yields")
-    names = {node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)}
-    module.body[0].body = [ast.Global([*names, "__nanguard__"]), once]
+    function.body.insert(0, ast.Global(["__nanguard__", *inner.co_varnames[1:], *inner.co_cellvars]))
     return compile(ast.fix_missing_locations(module), file, "exec")
 
 
