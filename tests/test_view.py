@@ -421,6 +421,10 @@ def test_reset_clears_the_guess(started):
     assert "it was" not in verdict(started) and started.page.get_by_label("I guess: NaN at iteration").input_value() == ""
 
 
+def test_without_guesses_their_panel_is_not_there_from_the_start(engine):
+    assert engine.page.evaluate("() => view.figure.of.lives.hidden"), "before anything is drawn"
+
+
 def test_a_classs_guesses_are_ticks_over_recorded_lives(started):
     guess(started, "33, 500, 12,600")
     started.press("Start")

@@ -14,6 +14,7 @@ export class Figure {
     this.hover = this.hit = this.pinned = null; // where one points, the dot that is near, the sample that was clicked
     this.parts = PANELS.map(panel => this.part(panel));
     this.of = Object.fromEntries(this.parts.map(({ panel, element }) => [panel.name, element]));
+    this.of.lives.hidden = true; // until there are guesses
     const column = (...names) => h("div", { class: `column ${names[0]}` }, ...names.map(name => this.of[name]));
     this.description = h("p", { class: "unseen", id: `ganlab-${Math.random().toString(36).slice(2)}` });
     const names = { role: "group", "aria-label": "Figure of the run", "aria-describedby": this.description.id };
