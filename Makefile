@@ -49,8 +49,8 @@ $(VENV)/.installed: pyproject.toml constraints.txt
 lab: setup
 	$(VENV)/bin/jupyter lab --notebook-dir=notebooks $(ARGS)
 
-app: setup
-	$(RUN) -m pip install --quiet -c constraints.txt -e '.[app]'
+app: setup  # pip asks for its build tools at each call, so a second one would need a network
+	@test -x $(VENV)/bin/voila || $(RUN) -m pip install --quiet -c constraints.txt -e '.[app]'
 	$(VENV)/bin/jupytext --quiet --to ipynb --set-kernel python3 --output $(VENV)/lab.ipynb notebooks/source/app.py
 	$(VENV)/bin/voila $(VENV)/lab.ipynb --MappingKernelManager.cull_idle_timeout=300 --MappingKernelManager.cull_interval=30 $(ARGS)
 
@@ -70,8 +70,7 @@ test: setup
 bench: setup
 	$(RUN) tests/bench.py $(ARGS)
 
-slides: setup
-	$(RUN) -m pip install --quiet -c constraints.txt -e '.[slides]'
+slides: setup  # which installs '.[test]'; for this alone '.[slides]' is enough
 	$(RUN) -m sphinx -q -W -b revealjs teaching/slides teaching/slides/_build
 
 lab-page: setup

@@ -184,10 +184,10 @@ def draw(folder: Path) -> None:
         drawn.set_size_inches(WIDE, min(WIDE * high / wide, 3.8))  # narrower than on a page: larger letters
         drawn.savefig(folder / f"{picture.__name__}.png", dpi=DPI)
         options = f"   :alt: {drawn.alt}\n" + "   :class: fragment\n" * (picture in AWAITED)
-        (folder / f"{picture.__name__}.txt").write_text(f".. image:: drawn/{picture.__name__}.png\n{options}")
+        (folder / f"{picture.__name__}.txt").write_text(f".. image:: drawn/{picture.__name__}.png\n{options}", "utf-8")
     for table in TABLES:
         lines = [f"   * - {cells[0] or ' '}\n" + "".join(f"     - {cell}\n" for cell in cells[1:]) for cells in table()]
-        (folder / f"{table.__name__}.txt").write_text(f".. list-table::\n   :header-rows: 1\n\n{''.join(lines)}")
+        (folder / f"{table.__name__}.txt").write_text(f".. list-table::\n   :header-rows: 1\n\n{''.join(lines)}", "utf-8")
 
 
 if __name__ == "__main__":
