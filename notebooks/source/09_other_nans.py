@@ -3,46 +3,44 @@
 #
 # After this notebook you will be able to
 # - walk from a symptom to its cause along one flowchart, with one line of code a question;
-# - recognise twelve ways in which training turns NaN, each in its smallest form;
+# - recognise twelve kinds of NaN, each in its smallest form;
 # - name the quantity to plot beforehand and the fix for each.
 #
 # **Time:** 1 minute to run, 28 to read. **Prerequisites:** notebook 04.
 #
 # ## The flowchart
 #
-# With a NaN of your own, start here and click on your answer. The numbers are those of the sections below.
+# With a NaN of your own, start here and click on your answer: at most three clicks. The numbers are those of the sections below.
 #
 # <details><summary><b>Is every batch finite?</b> <code>torch.isfinite(batch).all()</code> &nbsp; No</summary>
 #
-# The data did it: a missing value, a constant column that was standardised, a logarithm of 0 in the preparation. Section 8.
+# The data did it: a missing value, a constant column that was standardised, a logarithm of 0 in the preparation. Drop or fill such values before training. Section 8.
 # </details>
 # <details><summary><b>Is every batch finite?</b> &nbsp; Yes</summary>
-# <details><summary>&nbsp; <b>Did the loss grow for several iterations before?</b> <code>print(loss.item())</code> &nbsp; Yes</summary>
+# <details><summary>&nbsp; <b>Did the loss grow before?</b> <code>print(loss.item())</code> &nbsp; Yes, for several iterations</summary>
 #
-# Divergence: the learning rate is too high, or nothing bounds the network. Section 1, and section 12 if the loss is a square.
+# Divergence: lower the learning rate, or bound the network. Section 1, and section 12 if the loss is a square.
 # </details>
-# <details><summary>&nbsp; <b>Did the loss grow before?</b> &nbsp; No</summary>
-# <details><summary>&nbsp;&nbsp; <b>Is it finite in 32 bits?</b> <code>torch.autocast(..., enabled=False)</code> &nbsp; Yes</summary>
+# <details><summary>&nbsp; <b>Did the loss grow before?</b> &nbsp; No, and in 32 bits it stays finite: <code>torch.autocast(..., enabled=False)</code></summary>
 #
-# Half precision: the cliff of a sigmoid or a softmax, overflow, an epsilon that is 0, a scaler in the wrong hands. Sections 4 and 5.
+# Half precision: the cliff of a sigmoid or a softmax, an overflow, a shared scaler (4), an epsilon that is 0 (5). Compute loss and optimiser in float32.
 # </details>
-# <details><summary>&nbsp;&nbsp; <b>Is it finite in 32 bits?</b> &nbsp; No</summary>
-# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> <code>torch.isfinite(loss)</code> is False</summary>
+# <details><summary>&nbsp; <b>Did the loss grow before?</b> &nbsp; No, and it ends in 32 bits, too</summary>
+# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> <code>torch.isfinite(loss)</code> is False</summary>
 #
-# The forward pass: a log, a division, an empty mean. Sections 2, 6, 7, 10 and 11.
+# The forward pass: the log of a sigmoid or a softmax (2) or of a spectrum (10), a mean of nothing (6), the std of one sample (7), a division by 0 (11). Bound what goes in from below; let one function take sigmoid and log.
 # </details>
-# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> <code>[torch.isfinite(p.grad).all() for p in model.parameters()]</code> holds a False, the loss was finite</summary>
+# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> The loss was finite, <code>[torch.isfinite(p.grad).all() for p in model.parameters()]</code> holds a False</summary>
 #
-# The backward pass: a root at 0, a `where`, a norm. Sections 3, 7 and 9.
+# The backward pass: a root at 0 (3), a variance of 0 (7), a log in a `where` (9). Add a small number *inside* the root; in a `where`, choose the argument, too.
 # </details>
-# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> Loss and gradients were finite, <code>torch.isfinite(p).all()</code> is not</summary>
+# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> Loss and gradients were finite, <code>torch.isfinite(p).all()</code> is not</summary>
 #
-# The optimiser: its moments or its epsilon. Section 5.
+# The optimiser: its epsilon or its moments. Keep them in float32. Section 5.
 # </details>
-# <details><summary>&nbsp;&nbsp;&nbsp; <b>Which came first?</b> I cannot tell</summary>
+# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> I cannot tell</summary>
 #
 # Put `guard` around the loop and read its verdict: notebook 10.
-# </details>
 # </details>
 # </details>
 # </details>
@@ -213,11 +211,11 @@ axes.text(-0.3, 1e10, "the end", ha="right")
 axes.text(-14, 1e24, "divergence: it climbs", ha="right", color="#117733")
 axes.text(-14, 1e3, "this series: D's loss, out of the blue", ha="right", color=plots.DISCRIMINATOR_COLOUR)
 axes.set(yscale="log", xlabel="iterations before the first loss that is not finite", ylabel="loss")
-axes.set_title("The second question of the flowchart, drawn")
+axes.set_title("Did the loss grow before? Two answers")
 picture
 
 # %% [markdown]
-# A loss that climbs a straight line on a log axis diverges: a lower rate cures it. A loss that stays flat to the last had no such warning.
+# A loss that climbs a straight line on a log axis diverges: lower the rate. A loss that stays flat to the last had no such warning.
 #
 # ## 2. The log of a saturated sigmoid
 #
@@ -263,7 +261,7 @@ judge("the same with the epsilon inside", lambda w, i: perceptual(w, i, inside=1
 # %% [markdown]
 # ## 4. Half precision
 #
-# The cliff of the sigmoid is nearer: it is at 8.3 in float16 and at 6.2 in bfloat16. Autocast moves the loss there without being asked.
+# The cliff of the sigmoid is nearer: at 12 ln 2 = 8.3 in float16 and at 9 ln 2 = 6.2 in bfloat16. Autocast takes the logit there without being asked.
 
 
 # %%
@@ -276,13 +274,13 @@ judge("a loss under bfloat16 autocast", autocast)
 judge("an overflow in float16", lambda w, i: (300 * w.half()).square().float().sum())
 
 # %% [markdown]
-# float16 ends at 65,504. A `GradScaler` skips an iteration whose gradients overflow, and halves its scale. Two networks share one here; D overflows in each
-# iteration, and G's gradient is 1e-8:
+# float16 ends at 65,504. A `GradScaler` multiplies the loss by a scale; it skips a step whose gradients overflow, and halves the scale. Two networks share one here. D's gradient is
+# 90,000, which fits at a scale of 0.5, and G's is 1e-8:
 
 
 # %% tags=["hide-input"]
 def last_gradients(shared):
-    """G's gradient, scaled, after 20 iterations beside a D that always overflows."""
+    """G's scale and gradient after 20 iterations beside a D whose gradient overflows at any scale above 0.7."""
     weights = [nn.Parameter(torch.ones(1)) for _ in "GD"]
     steps = [torch.optim.SGD([w], 0.1) for w in weights]
     scalers = [torch.amp.GradScaler("cpu")] * 2 if shared else [torch.amp.GradScaler("cpu") for _ in "GD"]
@@ -299,7 +297,7 @@ def last_gradients(shared):
 pd.DataFrame([last_gradients(True), last_gradients(False)], index=["one scaler for both", "a scaler each"])
 
 # %% [markdown]
-# Under the shared scaler G's gradient is exactly 0 in the end: no NaN, and no learning. Its own scaler stops halving once G's numbers fit. The sign is a scale that keeps falling.
+# Under the shared scaler G's gradient is exactly 0: no NaN, and no learning. Its own scaler stops halving once G's numbers fit. The sign is a scale below 1.
 #
 # ## 5. Adam's epsilon in half precision
 #
@@ -351,7 +349,7 @@ judge("the root of a variance of 0", lambda w, i: (w * torch.ones(4)).var().sqrt
 # %% [markdown]
 # ## 8. A constant column in the data
 #
-# A dead sensor, a pixel that is always black: standardising divides by its standard deviation.
+# A dead sensor, a pixel that is always black: standardising divides by its standard deviation. Drop the column, or bound the divisor.
 
 # %%
 data = torch.randn(100, 5, generator=torch.Generator().manual_seed(0))
@@ -385,7 +383,7 @@ judge(
 # %% [markdown]
 # ## 11. Spectral norm of a layer that starts at zero
 #
-# It divides the weights by their largest singular value.
+# It divides the weights by their largest singular value. Start them elsewhere.
 
 # %%
 layer = nn.utils.parametrizations.spectral_norm(nn.Linear(3, 2))
@@ -513,7 +511,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 # ## Summary
 # - A NaN has a phase: data, forward, backward or optimiser. Find the phase first, then the operation.
 # - A finite loss proves little: several causes live in the backward pass or in the optimiser.
-# - Most causes have a quantity that approaches its limit beforehand: plot that, not the loss.
+# - Each cause has a quantity to watch: plot that, not the loss.
 # - Most fixes are one line, at the operation. Clipping gradients is not one of them.
 #
 # ## Three questions

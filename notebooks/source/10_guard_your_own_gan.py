@@ -48,10 +48,10 @@ loader = DataLoader(TensorDataset(images), batch_size=64, shuffle=True, drop_las
 # %% [markdown]
 # ## Five minutes
 #
-# **Copy.** Take the folder `utils/nanguard` into your project, under any name, or install it beside a package of your own called `utils`:
-# `pip install "git+ADDRESS#subdirectory=utils/nanguard"`, with this repository's address. It needs torch and nothing else.
+# **Copy.** Take the folder `utils/nanguard` into your project, or run `pip install "git+ADDRESS#subdirectory=utils/nanguard"` with this repository's address.
+# It needs torch and nothing else, and leaves alone a package `utils` of your own.
 #
-# **Change one line.**
+# **Change one line.** Hand over every module and optimiser that the body changes.
 #
 # ```python
 # from nanguard import guard
@@ -60,7 +60,7 @@ loader = DataLoader(TensorDataset(images), batch_size=64, shuffle=True, drop_las
 #     ...
 # ```
 #
-# **Read the verdict.** Here is a loop the way tutorials write it: two small convolutional networks on 8 x 8 digits, two optimisers, D first. The sigmoid is inside D,
+# **Read the verdict.** At the first NaN the loop ends in an error, `Collapse`, that prints it. Here is a loop the way tutorials write it: two small convolutional networks on 8 x 8 digits, two optimisers, D first. The sigmoid is inside D,
 # the grey levels run from 0 to 16, and the learning rate is bold.
 
 
@@ -173,8 +173,8 @@ if verdict:
     display(picture)
 
 # %% [markdown]
-# *Crosses are not finite. Left below: copies, the run, what ran again from the last copy on, the trial without the named sample.* In the saved run nothing had grown. G's loss *fell*: D took fakes for real, and the logits
-# of several lie beyond the cliff. So it breaks without the named one, too.
+# *Crosses: not finite; at D's logits: beyond the cliff. Below left: copies, the run, what ran again from the last copy on, the trial without the named sample.* In the saved run nothing had been growing. Just before the end G's loss *fell*: D took fakes for real,
+# and the logits of several lie beyond the cliff. So it breaks without the named one, too.
 #
 # ## Why trust it?
 #
@@ -213,7 +213,7 @@ except Collapse as collapse:
 own = iter([torch.full((4,), float(i != 5)) for i in range(20)])
 weight = nn.Linear(4, 1)
 try:
-    for x in guard([torch.ones(3, 4)] * 9, weight):
+    for x in guard([torch.ones(3, 4)] * 9, weight, torch.optim.SGD(weight.parameters())):
         weight(x * torch.log(next(own))).mean().backward()
 except Collapse as collapse:
     print(collapse.verdict)
@@ -227,7 +227,7 @@ except Collapse as collapse:
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# Under the guard up to a fifth longer; under `detect_anomaly` several times as long. The next two cells print this machine's ratios.
+# Under the guard a little longer; under `detect_anomaly` several times as long. The next two cells print this machine's ratios.
 #
 # </details>
 
@@ -309,7 +309,7 @@ picture
 # ## A step, a file, mixed precision
 #
 # If your body raises at the sight of a NaN, make it a function and wrap that: `train_step = guard.step(G, D, opt_g, opt_d)(train_step)`. Your own error then carries the
-# verdict as a note. After a collapse `watch.save(path)` writes state, batch, random state and verdict to one file, and `nanguard.replay(path, step, *objects)` runs it elsewhere.
+# verdict as a note. After a collapse `watch.save(path)`, of a `watch = guard(...)`, writes state, batch, random state and verdict to one file, and `nanguard.replay(path, step, *objects)` runs it elsewhere.
 #
 # A `GradScaler` meets infinite gradients on purpose and skips such steps: hand it over too. Where you scale the loss by hand, say `guard(..., scaled=True)`.
 #
@@ -415,7 +415,7 @@ pd.DataFrame({"operation and line right": tools.sum(), "names a sample": ["yes",
 # </details>
 # <details><summary>C. Lower the learning rate, or bound the networks.</summary>
 #
-# Yes: every iteration enlarged the last one's step. Notebook 07 measures some.
+# Yes: every iteration enlarged the last one's step. Notebook 07 measures what bounds D's slope.
 #
 # </details>
 
