@@ -32,7 +32,7 @@
 # </details>
 # <details><summary>&nbsp;&nbsp; <b>Which came first?</b> The loss was finite, <code>[torch.isfinite(p.grad).all() for p in model.parameters()]</code> holds a False</summary>
 #
-# The backward pass: a root at 0 (3), a variance of 0 (7), a log in a `where` (9). Add a small number *inside* the root; in a `where`, choose the argument, too.
+# The backward pass: a root or a norm at 0 (3), a variance of 0 (7), a log in a `where` (9). Add a small number *inside* the root; in a `where`, choose the argument, too.
 # </details>
 # <details><summary>&nbsp;&nbsp; <b>Which came first?</b> Loss and gradients were finite, <code>torch.isfinite(p).all()</code> is not</summary>
 #

@@ -213,7 +213,7 @@ except Collapse as collapse:
 own = iter([torch.full((4,), float(i != 5)) for i in range(20)])
 weight = nn.Linear(4, 1)
 try:
-    for x in guard([torch.ones(3, 4)] * 9, weight, torch.optim.SGD(weight.parameters())):
+    for x in guard([torch.ones(3, 4)] * 9, weight, torch.optim.SGD(weight.parameters(), 0.1)):
         weight(x * torch.log(next(own))).mean().backward()
 except Collapse as collapse:
     print(collapse.verdict)
