@@ -75,7 +75,7 @@ ends = story[story.iteration.isna()].pivot(index="learning_rate", columns="quant
 # The three published figures as a table
 columns = {
     "iterations until NaN": ends.nan_at.map("{:,.0f}".format),
-    "epochs": ends.epoch.astype(int),
+    "in epoch": ends.epoch.astype(int),
     "minutes": ends.elapsed_s / 60,
 }
 pd.DataFrame(columns).round(1).rename_axis(index=None, columns="learning rate")
@@ -129,7 +129,7 @@ ended = {last_g: "the generator's", last_d: "the discriminator's"}[min(last_g, l
 outcome("00.first", ended if last_g != last_d else "both end together", where="published")
 
 # %% [markdown]
-# *Left: scores. Right: losses, as read off the post's figure.* At iteration 10 the generator's loss has a point, and a low one. The
+# *Left: scores, which notebook 01 explains. Right: losses. Both are read off the post's figure.* At iteration 10 the generator's loss has a point, and a low one. The
 # discriminator's has none (circled): a figure has no place for infinity or NaN. So the two losses do not break together. Notebook 04 says why. The
 # gap in the discriminator's score at 9 means nothing: the legend of the published figure hides that point.
 #
@@ -151,10 +151,10 @@ outcome("00.first", ended if last_g != last_d else "both end together", where="p
 # Read 00 to 06 in order. With a NaN of your own, go to 10 now. To end a run yourself before you read on, open
 # [the lab page](../site/lab/index.html#lr=1e-3&seed=0&loss=naive): it trains this GAN in the browser, without an install.
 #
-# ![Animation of a run at learning rate 1e-3. The losses of G and D move up and down; below what G can draw, D's logit bends upwards until it touches the
-# dashed line at 16.64, and the loss of D ends.](lab.webp)
+# ![Animation of a run at learning rate 1e-3. The losses of G and D move up and down; below what G can draw, D's logit bends upwards until the largest logit
+# of a batch touches the dashed line at 16.64, and the loss of D ends.](lab.webp)
 #
-# *One iteration a second: the GAN of this series, and its end after seven. Notebooks 01 to 04 explain all that moves here.*
+# *One iteration a second: the GAN of this series with seed 0, and its end at iteration 7. Notebooks 01 to 04 explain all that moves here.*
 #
 # ## Summary
 # - A GAN's losses turned NaN at three learning rates. A smaller rate delayed it and did not prevent it.
@@ -168,7 +168,7 @@ outcome("00.first", ended if last_g != last_d else "both end together", where="p
 #
 # <details><summary>A. It will never turn NaN: 1e-6 is small enough</summary>
 #
-# One could think so, because each step helped. But each of the three rates had looked small enough until its run ended.
+# One could think so, because each step helped. But the run at 1e-5 had lasted 250,000 iterations, and ended.
 #
 # </details>
 # <details><summary>B. It will end at about 2,508,000, ten times later</summary>

@@ -237,7 +237,7 @@ print("20,000 recordings and 50 iterations of four curves: equal to the last bit
 # %% [markdown]
 # ## The atlas of G
 #
-# The latent is one number, so everything that G can draw fits into one picture: z across, time upwards, millivolts as colour. Each column is one pulse.
+# The latent is one number, so everything that G can draw fits into one picture: z across (from −6 to 6), time upwards, millivolts as colour. Each column is one pulse.
 #
 # **Predict:** after 2,000 iterations, where does G draw its loudest pulse?
 #
@@ -267,7 +267,7 @@ outcome("01.loud", "near z = 0" if loudest < 1 else "between |z| = 1 and 3" if l
 
 # %%
 z = torch.tensor([[-4.0], [-2.0], [-0.5], [0.5], [2.0], [4.0]])
-plots.samples({"real": data[:6].numpy(), "generated,\nz = -4 ... 4": gan.sample(z)[0].numpy()}, "pulses")
+plots.samples({"real": data[:6].numpy(), "generated": gan.sample(z)[0].numpy()}, "pulses")
 
 # %% [markdown]
 # *Above: real pulses. Below: generated ones at z = −4, −2, −0.5, 0.5, 2 and 4.* In the middle they have about the right size. The outer ones leave the frame. This

@@ -37,21 +37,21 @@ lab
 # Point at anything for numbers; click on a dot to see its sample.
 #
 # Without a kernel nothing stands above. The same lab is a [page that trains in your browser](../site/lab/index.html): download it and open it. And this is a
-# recorded run, one iteration a second:
+# recorded run with seed 0, one iteration a second:
 #
 # ![Animation of a recorded run at learning rate 1e-3. The losses of G and D move up and down; below what G can draw, D's logit bends upwards until the largest
-# logit of a batch touches the dashed cliff at 16.64, and the loss of D ends in NaN.](lab.webp)
+# logit of a batch touches the dashed cliff at 16.64, and the loss of D ends.](lab.webp)
 
 # %% [markdown]
 # ## What happens at 3e-4?
 #
-# In notebook 02 the median life was 14 iterations at 1e-3, and 13,804 at 1e-4. The rate 3e-4 lies half-way, on a logarithmic scale.
+# In notebook 02 the median life was 14 iterations at 1e-3, and 13,804 at 1e-4. The rate 3e-4 lies about half-way, on a logarithmic scale.
 #
 # **Predict:** the median life of the 20 recorded runs at 3e-4?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# About 4,800 iterations: much nearer to the life at 1e-4 than to that at 1e-3.
+# About 4,800 iterations: a third of the life at 1e-4, and hundreds of times that at 1e-3.
 #
 # </details>
 
@@ -149,9 +149,9 @@ plots.losses_and_scores(stable)
 # ## Summary
 #
 # - A smaller rate lives longer, and not in proportion. A change of rate acts at the next update.
-# - At 1e-3 even the largest logit does not announce the end: one iteration lifts D's curve over the cliff.
+# - At 1e-3 even the largest logit seldom announces the end: one iteration can lift D's curve over the cliff.
 # - With the logits loss the same run goes past the cliff and stays finite.
-# - A fork changes one thing and keeps all others: the cleanest comparison there is.
+# - A fork changes one thing and keeps all others.
 
 # %% [markdown]
 # ## Three questions
@@ -262,7 +262,7 @@ check("3.2", lives)
 
 # %% [markdown]
 # **Exercise 3.3: how rare was the last draw?** (10 minutes, medium). The draw that ended the recorded run at 1e-4 was z = 3.21 (circled in notebook 02). How likely
-# does a batch of 64 normal draws hold one that is at least as far from 0, on either side? *Deliverable:* `chance`, between 0 and 1. *Criterion:* within 5 %.
+# is it that a batch of 64 normal draws holds one at least as far from 0, on either side? *Deliverable:* `chance`, between 0 and 1. *Criterion:* within 5 %.
 #
 # <details><summary>Hint</summary>
 #

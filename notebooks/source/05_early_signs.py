@@ -56,7 +56,7 @@ outcome("05.jumps", sum(jumps(trace, "loss_d") for trace in slow))
 for loss in ("loss_d", "loss_g"):
     climbs = [climb(trace, loss) for trace in slow]
     found = sum(jumps(trace, loss) for trace in slow)
-    print(f"{loss} of {len(slow)} runs: jumps in {found}, climbs (rank correlation above 0.4) in {sum(np.array(climbs) > 0.4)}")
+    print(f"{loss}: jumps in {found} of {len(slow)} runs, climbs (rank correlation above 0.4) in {sum(np.array(climbs) > 0.4)}")
 
 # %% [markdown]
 # No jump, in either loss. G's loss does climb over the whole run, in nearly all of them. That says how the game goes, and not when it ends.
@@ -68,7 +68,7 @@ for loss in ("loss_d", "loss_g"):
 # %% tags=["hide-input"]
 # The gauge as a figure
 trace = slow[0]
-alt = "D's mean loss, calm, above; the largest generated logit, spiking towards the cliff, below."
+alt = "D's mean loss, without a jump at the end, above; the largest generated logit, spiking towards the cliff, below."
 picture = plots.Picture(alt=alt, height=5)
 top, bottom = picture.subplots(2, 1, sharex=True)
 last = slice(-2000, None)
@@ -96,7 +96,7 @@ picture
 # With a latent of one number we can do better than watch. All that G can draw lies on one line of z. D's logit along it shows which stretches of z lie beyond a cliff. A normal number falls into them with a known chance p, and a batch of 64
 # has such a draw with chance $1 - (1 - p)^{64}$. That is the **hazard**: the chance that the *next* iteration ends the run. It needs the weights and the normal distribution, and no random number.
 #
-# **Predict:** how large is it for the GAN of notebook 04, one iteration before its end at 1e-3?
+# **Predict:** how large is it for the GAN of notebook 04 at 1e-3, just before the iteration that ends it?
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
@@ -128,7 +128,7 @@ print(f"computed {hazard(gan):.3f}, counted in 4,000 drawn batches {fatal / 4000
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# In bursts: a tenth of a run's stretches hold most of its hazard.
+# In bursts: the worst tenth of a life holds nearly all of its hazard.
 #
 # </details>
 
@@ -228,7 +228,7 @@ ended = sum(trace.nan_at is not None for trace in live)
 print(f"{ended} of {len(live)} ended; mean {used.mean():.2f}, standard error {used.std() / np.sqrt(len(used)):.2f}")
 
 # %% [markdown]
-# The mean should be 1 at any rate, and it is within two errors. (Only the mean is compared here: these runs take steps of up to 1 at once, too large for an exponential spread.)
+# The mean should be 1 at any rate, and it is within two standard errors. (Only the mean is compared here: these runs take steps of up to 1 at once, too large for an exponential spread.)
 #
 # ## What is a warning worth?
 #
@@ -325,7 +325,7 @@ picture
 #
 # <details><summary>For the referee</summary>
 #
-# Both thresholds are round numbers that were set before any run was scored. Counting back from the end uses what nobody knows in advance, and makes hits generous: a warning one iteration before the end counts. The hazard was recorded at 1e-4 only. Where a run is thinned, the gauge uses the recorded extremes. A wide latent has no such
+# Both thresholds are round numbers; others give other shares (Exercise 5.3). Counting back from the end uses what nobody knows in advance, and makes hits generous: a warning one iteration before the end counts. The hazard was recorded at 1e-4 only. Where a run is thinned, the gauge uses the recorded extremes. A wide latent has no such
 # integral. There `utils.hazard.tail_hazard` fits a tail to the gauge, and assumes that the next 1,000 iterations are like the last.
 #
 # </details>
@@ -338,7 +338,7 @@ picture
 # Lives in iterations and in training
 runs = {"1e-3": recorded("pulses_lr1e-3"), "3e-4": recorded("pulses_lr3e-4"), "1e-4": slow, "1e-5": slowest}
 ends = {rate: np.array([trace.nan_at for trace in traces]) for rate, traces in runs.items()}
-alt = "Lives in iterations grow with each smaller rate; lives in training hardly change from 1e-4 to 1e-5."
+alt = "Lives in iterations grow with each smaller rate; lives in training, at 1e-5, are no longer than at 1e-4."
 picture = plots.Picture(alt=alt, height=3.4)
 left, right = picture.subplots(1, 2, sharey=True)
 for height, (rate, times) in enumerate(ends.items()):
@@ -367,12 +367,12 @@ print(f"from 1e-4 to 1e-5: {longer:.1f} times the iterations and draws, {longer 
 print(f"median |z| of the fatal sample: {rarest(slow):.2f} at 1e-4, {rarest(slowest):.2f} at 1e-5")
 
 # %% [markdown]
-# At 1e-5 a run gets about as far in training as at 1e-4, and draws several times as many latents on the way: more tickets. Those that end it are rarer: they lie further out. At 1e-3 it is the explosion of notebook 04. A smaller rate does not move the
+# At 1e-5 a run gets no further in training than at 1e-4 (medians), and draws several times as many latents on the way: more tickets. Those that end it are rarer: they lie further out. At 1e-3 it is the explosion of notebook 04. A smaller rate does not move the
 # cliff, and it does not keep the logits from it.
 #
 # ## Summary
 # - Before the end the mean losses show no jump. The largest logit shows leaps towards the cliff.
-# - With a latent of one number the chance that the next iteration ends the run can be computed. It comes in bursts, and its sum at the end behaves as theory says.
+# - With a latent of one number the chance that the next iteration ends the run can be computed. It comes in bursts, and its sum at the end agrees with theory, as far as these runs can tell.
 # - A warning is a reason to act and no date: leads go from hundreds of iterations to a few, and many warnings come to nothing.
 # - A smaller rate changes when the ticket is drawn, not whether.
 #
