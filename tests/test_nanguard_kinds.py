@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from gallery import data, lin
 from torch import nn
 
-from utils.nanguard import Collapse, guard
+from utils.nanguard import Collapse, guard, replay
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 KINDS = {}
@@ -257,3 +257,237 @@ def test_a_failure_of_the_guards_own_leaves_the_loop_alone(monkeypatch):
             seen.append(1)
             fits(net, x)
     assert len(seen) == len(data())
+
+
+# ---------------------------------------------------------------- who is to blame, once more
+
+
+def verdict_of(loss, batches, net=None, **settings):
+    net = lin() if net is None else net
+    with pytest.raises(Collapse) as caught:
+        for x in guard(batches, net, **settings):
+            fits_loss(net, loss(net, x))
+    return caught.value.verdict
+
+
+def fits_loss(net, loss):
+    net.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        for weight in net.parameters():
+            weight -= 0.01 * weight.grad
+
+
+def with_numbers(*entries):
+    """Batches of 5 x 4 positive numbers; each entry is (batch, sample, feature, number)."""
+    batches = [x.abs() + 0.5 for x in data()]
+    for batch, sample, feature, number in entries:
+        batches[batch][sample, feature] = number
+    return batches
+
+
+def test_a_row_that_belongs_to_a_class_is_no_sample():
+    def centres(net, x):
+        label = torch.tensor([0, 1, 3, 4, 0] if x[0, 0] < 0 else [0, 1, 2, 3, 4])  # nobody is of class 2
+        sums = torch.zeros(5, 3).index_add(0, label, net(x))
+        return (sums / torch.bincount(label, minlength=5)[:, None]).square().mean()
+
+    verdict = verdict_of(centres, with_numbers((5, 0, 0, -1.0)))
+    assert (verdict.operation, verdict.sample) == ("div", None) and "no sample's" in verdict.check
+
+
+def test_of_rows_that_broke_the_one_without_which_it_lives_is_named():
+    def masked(net, x):
+        ratio = x[:, 0] / x[:, 1]  # 0/0 in row 0, which is padding
+        return net(x).mean() * torch.where(torch.arange(5) > 0, ratio, 0).mean()
+
+    batches = with_numbers(*[(k, 0, j, 0.0) for k in range(8) for j in (0, 1)], *[(5, 3, j, 0.0) for j in (0, 1)])
+    verdict = verdict_of(masked, [x.requires_grad_(False) for x in batches])
+    assert (verdict.iteration, verdict.sample, verdict.extent) == (6, 3, "one sample of 5")
+
+
+@pytest.mark.parametrize("harmless", [True, False])
+def test_where_a_second_operation_breaks_too_the_fatal_one_is_told_from_the_other(harmless):
+    def gumbel(net, x):
+        inner = -torch.log(x[:, :3])  # infinite at 0: noise of minus infinity, which softmax allows
+        noise = -torch.log(inner if harmless else inner.abs())
+        return torch.softmax(net(x) + noise, 1)[:, 0].mean() if harmless else (net(x) * inner + noise).mean()
+
+    batches = [x.clamp(0.5, 0.9) for x in with_numbers()]
+    batches[5][1, 2], batches[5][4, 1] = 0, 1
+    verdict = verdict_of(gumbel, batches)
+    if harmless:
+        assert verdict.sample == 4 and "noise =" in verdict.line and "verified" in verdict.check
+    else:  # both must go
+        assert verdict.sample == 1 and "without sample 1, 4" in verdict.check
+
+
+def test_a_jump_of_one_sample_is_no_divergence():
+    batches = [x * 1.02**k for k, x in enumerate(with_numbers((6, 2, 0, 1e6)))]
+    verdict = verdict_of(
+        lambda net, x: net(x).exp().square().mean() * 0 + torch.exp(x.sum(1) - 5).mean() * net(x).mean(), batches
+    )
+    assert verdict.sample == 2 and "learning rate" not in verdict.advice
+
+
+def test_a_batch_of_arrays_is_not_called_drawn_by_the_body():
+    batches = [x.numpy() for x in with_numbers((5, 1, 2, 0.0))]
+    verdict = verdict_of(lambda net, x: net(torch.log(torch.as_tensor(x))).square().mean(), batches)
+    assert verdict.operation == "log" and "holds no tensors" in (verdict.check or "holds no tensors")
+
+
+def test_a_nan_in_a_batch_of_its_own_class_came_with_the_batch():
+    batches = [SimpleNamespace(x=x) for x in with_numbers((5, 2, 1, math.nan))]
+    verdict = verdict_of(lambda net, batch: net(batch.x).square().mean(), batches)
+    assert (verdict.phase, verdict.sample, verdict.feature) == ("batch", 2, (1,)) and "verified" in verdict.check
+
+
+# ---------------------------------------------------------------- words that mislead
+
+ZERO = torch.zeros(5, 3)
+
+
+@pytest.mark.parametrize(
+    ("loss", "operation", "words", "value"),
+    [
+        (lambda out: torch.lgamma(ZERO + out.detach() * 0), "lgamma", "a pole at 0", 0),
+        (lambda out: F.layer_norm(out * 0 + 0.5, (3,), eps=0.0), "native_layer_norm", "no spread", None),
+        (lambda out: (out.detach() * 0) ** -0.5, "pow", "a divisor was 0", 0),
+        (lambda out: torch.linalg.vector_norm(out.detach() * 1e30), "linalg_vector_norm", "too large", None),
+        (lambda out: torch.logit(out.detach() * 0 + 1), "logit", "both ends", 1),
+        (lambda out: out.detach() / 0.0, "div", "divisor", 0),
+        (lambda out: torch.acos((out * 0 + 1).clamp(-1, 1)), "acos", "", None),
+        (lambda out: F.linear(out * 1e38, torch.full((3, 3), 1e30), torch.full((3,), 0.25)), "addmm", "too large", None),
+    ],
+    ids=lambda one: one if isinstance(one, str) and " " not in one else "",
+)
+def test_advice_and_value_are_those_of_the_operation(loss, operation, words, value):
+    verdict = verdict_of(
+        lambda net, x: (net(x) + 1).mean() * (1 if x[0, 0] > 0 else loss(net(x)).mean()), with_numbers((5, 0, 0, -1.0))
+    )
+    assert (verdict.iteration, verdict.operation, verdict.value) == (6, operation, value) and words in verdict.advice
+
+
+# ---------------------------------------------------------------- healthy, or dead without a word
+
+
+def a_mask_that_is_a_weight(net, batches):
+    mask = nn.Module()
+    mask.weight = nn.Parameter(torch.tensor([0.0, 0.0, -math.inf]), requires_grad=False)
+    for x in guard(batches, net, mask):
+        fits_loss(net, torch.softmax(net(x) + mask.weight, 1)[:, 0].mean())
+
+
+def a_metric_that_is_nan_and_a_break(net, batches):
+    for k, x in enumerate(guard(batches, net)):
+        out = net(x)
+        _recall = out[x[:, 0] > 9].mean()  # of a class that nobody is in
+        fits_loss(net, out.square().mean())
+        if k == 5:
+            break
+
+
+def a_metric_of_the_body_before(net, batches):
+    for k, x in enumerate(guard(batches, net)):
+        if k % 4 == 3:
+            continue
+        out = net(x)
+        _recall = out[x[:, 0] > 9].mean()
+        fits_loss(net, out.square().mean())
+
+
+def gradients_made_by_hand(net, batches):
+    for x in guard(batches, net):
+        logits = net(x).masked_fill(torch.tensor([True, False, False]), -math.inf)
+        net.zero_grad()
+        logits.backward(torch.tensor([0.0, 1.0, -1.0]).expand(5, 3))
+
+
+@pytest.mark.parametrize(
+    "loop",
+    [a_mask_that_is_a_weight, a_metric_that_is_nan_and_a_break, a_metric_of_the_body_before, gradients_made_by_hand],
+    ids=lambda loop: loop.__name__,
+)
+@pytest.mark.filterwarnings("error")
+def test_nothing_is_said_of_a_healthy_loop(loop):
+    net = nn.Linear(4, 3)
+    for weight in net.parameters():
+        weight.grad = torch.zeros_like(weight)
+    loop(net, with_numbers())
+
+
+class Trainer:
+    def __init__(self, leave):
+        self.net, self.leave = lin(), leave
+
+    def train(self, batches):
+        self.guard = guard(batches, self.net)
+        for x in self.guard:
+            self.losses = {"total": self.net(torch.log(x)).square().mean()}
+            if self.leave == "break" and not torch.isfinite(self.losses["total"]):
+                break
+            if not torch.isfinite(self.losses["total"]):
+                raise ValueError("no number")
+            fits_loss(self.net, self.losses["total"])
+
+
+@pytest.mark.parametrize("leave", ["break", "raise"])
+def test_a_loss_is_seen_where_it_hangs(leave):
+    trainer = Trainer(leave)
+    try:
+        trainer.train(with_numbers((5, 2, 1, 0.0)))
+    except (Collapse, ValueError):
+        pass
+    assert (trainer.guard.verdict.operation, trainer.guard.verdict.sample) == ("log", 2)
+
+
+def test_an_error_at_a_nan_that_a_setting_made_gets_its_verdict():
+    net, heat = lin(), 5.0
+    watch = guard(with_numbers(), net)
+    with pytest.raises((Collapse, RuntimeError)):
+        for x in watch:
+            heat -= 1
+            shares = torch.softmax(net(x) / heat, 1)
+            torch.multinomial(shares, 1)
+            fits_loss(net, net(x).square().mean())
+    assert (watch.verdict.iteration, watch.verdict.operation, watch.verdict.value) == (5, "div", 0)
+
+
+def test_a_step_goes_on_after_a_collapse_that_was_caught():
+    net, found = lin(), []
+    step = guard.step(net)(lambda x: fits_loss(net, net(torch.log(x)).square().mean()))
+    for x in with_numbers((2, 0, 0, 0.0), (5, 1, 0, 0.0)):
+        try:
+            step(x)
+        except Collapse as collapse:
+            found.append((collapse.verdict.iteration, collapse.verdict.sample))
+    assert found == [(3, 0), (6, 1)]
+
+
+def test_a_replay_that_a_range_might_cut_is_announced():
+    net = lin()
+    batches = iter(guard(with_numbers((6, 1, 0, 0.0)), net))
+    with pytest.warns(UserWarning, match="iteration 5 and on again"):
+        for _ in range(8):
+            fits_loss(net, net(torch.log(next(batches))).square().mean())
+    del batches
+
+
+# ---------------------------------------------------------------- bad input
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda net, junk: guard.step(lambda x: None), "the function comes after what it trains"),
+        (lambda net, junk: guard.step(net, every=-1), "every must be at least 1, not -1"),
+        (lambda net, junk: guard([], nn.Linear), "not the class Linear"),
+        (lambda net, junk: guard(net, net), "iterable must be .* not Linear"),
+        (lambda net, junk: guard(torch.utils.data.DataLoader, net), "iterable must be .* not the class DataLoader"),
+        (lambda net, junk: replay(junk, lambda x: None, net), "is not a collapse that"),
+    ],
+)
+def test_what_cannot_be_guarded_is_said_in_a_sentence(call, words, tmp_path):
+    (tmp_path / "junk.pt").write_text("junk")
+    with pytest.raises((TypeError, ValueError), match=words):
+        call(nn.Linear(2, 2), tmp_path / "junk.pt")

@@ -212,7 +212,7 @@ def _next(gan: GAN, recorder: FlightRecorder) -> dict[str, float]:
     push = gradient[step.fake_logits.argmax()].item() * gan.recipe.batch
     gan.update(step)
     values = {"loss_d": step.loss_d.item(), "loss_g": step.loss_g.item(), "push": push}
-    return values | {"finite": float(not recorder.damage())}
+    return values | {"finite": float(recorder.status() == "fine")}
 
 
 def _check(gan) -> None:

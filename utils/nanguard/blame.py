@@ -6,11 +6,10 @@ import re
 from collections import Counter
 
 import torch
-from torch.utils._pytree import tree_leaves, tree_map
 
 from . import verdict as words
 from .frame import source
-from .tensors import batched, clone
+from .tensors import batched, clone, mapped, opened
 from .verdict import Verdict
 
 MOST = 16  # trials
@@ -26,19 +25,19 @@ class Blame:
         sizes = Counter(len(one) for one in self.leaves).most_common(1)
         agreed = bool(sizes) and (2 * sizes[0][1] > len(self.leaves) or len(self.leaves) == 2)
         self.count = sizes[0][0] if agreed else None  # samples in the batch
-        self.own = not any(isinstance(one, torch.Tensor) for one in tree_leaves(entry.batch))  # the body draws its samples
+        self.own = not any(isinstance(one, torch.Tensor) for _, one in opened(entry.batch))  # the body draws its samples
 
     def verdict(self) -> Verdict:
-        event, number = self.event, self.entry.number
-        if event is None:
+        number = self.entry.number
+        if self.event is None:
             names = ", ".join(self.damage[:3]) or "nothing"
             because = f"run again, the iteration left {names} non-finite, by no operation that torch shows"
             return Verdict(number, because, advice=words.turn("look for what numpy or a kernel of its own makes", "guard"))
         samples, check = self._samples()
-        sample = samples[0] if samples else None
+        event, sample = self.event, samples[0] if samples else None
         count = self.count if self.count and event.phase != "outside" else event.shape[0] if event.shape else None
         before, grew = self.watch.records.words(number)
-        grew = grew and (event.largest or 0) > HUGE  # else it was no overflow
+        grew = grew and (event.largest or 0) > HUGE and not (check or "").startswith("verified")  # else it was no overflow
         loss, term, line = source(event.place)
         if event.operation == "scalar_tensor" and (called := re.match(r"[\w.]*?(\w+)\(", term or "")):
             event.operation = called[1]  # such as logdet, which is made of others
@@ -56,42 +55,62 @@ class Blame:
         """The samples to blame, if any, and what came of trying without them."""
         if not self.event.shape or self.event.phase == "optimiser":
             return [], None
-        guesses, sure = self._guesses()
+        guesses, sure = self._guesses(self.event)
         if not guesses:
             return [], None
         untried = guesses[0] if sure else []
         if self.count is None:
-            return untried, "not tried: the body draws its own samples"
+            return untried, "not tried: the batch holds no tensors, or not one sample each"
+        if 2 * len(guesses[0]) > self.count:
+            return untried, "not tried: too few samples are left"
         if not self.watch.loop.runnable():
             return untried, "not tried: the body cannot be run from here"
         tried = [self._without(0, guess) for guess in guesses[:MOST]]
-        lived = [guess for guess, lives in zip(guesses, tried) if lives]
-        if set(tried) == {None}:
+        lived = [guess for guess, (lives, _) in zip(guesses, tried) if lives]
+        if all(lives is None for lives, _ in tried):
             return untried, "not tried: the body does not run without it"
-        if len(lived) == 1 and not any(self._without(1, rows) for rows in self._across()):
-            names = ", ".join(map(str, lived[0][:5])) + (" ..." if len(lived[0]) > 5 else "")
-            return lived[0], f"verified: without sample {names} the iteration is finite"
-        if lived or not sure:
-            return [], None
-        check, shape = f"without sample {guesses[0][0]} of the batch it breaks all the same", self.event.shape
-        other = len(shape) == 1 or shape.count(shape[0]) > 1  # it may be a feature just as well
-        return ([], f"{check}, so it is no sample's") if other else (guesses[0], check)
+        if len(lived) == 1 and not any(self._without(1, rows)[0] for rows in self._across()):
+            return self._verified(lived[0])
+        return ([], None) if lived or not sure else self._moved(guesses[0], tried[0][1])
 
-    def _guesses(self) -> tuple[list[list[int]], bool]:
+    def _verified(self, samples: list[int]) -> tuple[list[int], str]:
+        """Those of them without which the iteration lives: another one's numbers may be masked."""
+        for one in samples if len(samples) <= MOST else ():
+            rest = [other for other in samples if other != one]
+            samples = rest if rest and self._without(0, rest)[0] else samples
+        names = ", ".join(map(str, samples[:5])) + (" ..." if len(samples) > 5 else "")
+        return samples, f"verified: without sample {names} the iteration is finite"
+
+    def _moved(self, samples: list[int], other) -> tuple[list[int], str]:
+        """What is to blame if the iteration breaks without these samples too, there by the event `other`."""
+        check, event = f"without sample {samples[0]} of the batch it breaks all the same", self.event
+        if other is None or (other.place == event.place and set(other.rows(0)) & set(samples)):
+            return [], f"{check}, so it is no sample's"  # its row stays
+        guesses, sure = self._guesses(other)
+        if sure and guesses:
+            for rows, culprit in ((guesses[0], other), (sorted({*samples, *guesses[0]}), event)):
+                if self._without(0, rows)[0]:
+                    self.event = culprit
+                    return self._verified(rows)
+        return samples, f"{check}, at {other.operation}"
+
+    def _guesses(self, event) -> tuple[list[list[int]], bool]:
         """Lists of samples that the event's index may mean, and whether the first is good without a trial."""
-        rows, size, count = self.event.rows(0), self.event.shape[0], self.count
+        if not event.shape:
+            return [], False
+        rows, size, count = event.rows(0), event.shape[0], self.count
         # A weight may have a gradient that happens to be as long as the batch, or a part of it.
-        doubtful = self.event.shape in self.tracer.shapes and self.event.weight is not None
+        doubtful = event.shape in self.tracer.shapes and event.weight is not None
         if size == count or (self.own and size in self.tracer.batch_sizes):
             return ([] if 1 < len(rows) == size else [rows]), not doubtful
         if not count or doubtful:
             return [], False
+        starts = range(0, count, size) if count % size == 0 else ()  # a part of the batch
+        split = [[row + start for row in rows] for start in starts]
         if size % count == 0:  # flattened or regrouped
             each = size // count
             split = [sorted({row // each for row in rows}), sorted({row % count for row in rows})]
-            return [one for at, one in enumerate(split) if one not in split[:at]], False
-        starts = range(0, count, size) if count % size == 0 else ()  # a part of the batch
-        return [[row + start for row in rows] for start in starts], False
+        return [one for at, one in enumerate(split) if one not in split[:at] and len(one) < count], False
 
     def _across(self) -> list[list[int]]:
         """Rows along the other axis of a sequence, which might be the samples' just as well."""
@@ -104,12 +123,14 @@ class Blame:
                     found.append(sorted({row % leaf.shape[1] for row in self.event.rows(0)}))
         return found[:1]
 
-    def _without(self, axis: int, samples: list[int]) -> bool | None:
-        """Does the iteration live with those samples replaced by another one?"""
+    def _without(self, axis: int, samples: list[int]) -> tuple[bool | None, object]:
+        """trial() with those samples replaced by another one."""
         size = Counter(leaf.shape[axis] for leaf in self.leaves if leaf.dim() > axis).most_common(1)[0][0]
-        others = [one for one in range(size) if one not in samples]
+        others = sorted(
+            (one for one in range(size) if one not in samples), key=self.event.rows(0).__contains__
+        )  # whole ones first
         if not others:
-            return None
+            return None, None
 
         def mended(leaf):
             if not isinstance(leaf, torch.Tensor) or leaf.dim() <= axis or leaf.shape[axis] != size:
@@ -117,7 +138,7 @@ class Blame:
             other = leaf.index_select(axis, torch.tensor([others[0]] * len(samples), device=leaf.device))
             return leaf.index_copy(axis, torch.tensor(samples, device=leaf.device), other)
 
-        return self.watch.drive(self.watch.trial(tree_map(mended, clone(self.entry.batch))))
+        return self.watch.drive(self.watch.trial(mapped(mended, clone(self.entry.batch))))
 
     def _with_the_batch_before(self) -> tuple[bool | None, str | None]:
         """Where everything is broken: does the iteration live with the batch before it? None if that cannot be tried."""
@@ -126,19 +147,19 @@ class Blame:
         known = self.event.phase in ("forward", "backward") and self.event.whole
         if not known or self.own or self.watch.earlier is None or not self.watch.loop.runnable():
             return None, None
-        lives = self.watch.drive(self.watch.trial(clone(self.watch.earlier)))
+        lives, _ = self.watch.drive(self.watch.trial(clone(self.watch.earlier)))
         return lives, words.WHOLE[lives][1]
 
 
-def unlike(watch) -> Verdict:
-    """What can be said where the iteration did something else when it ran again."""
+def unlike(watch, cut: bool = False) -> Verdict:
+    """What can be said where the iteration did something else when it ran again, or the loop was left before it had."""
     entries = watch.window
     first = next((entry for entry in entries if entry.bad), entries[-1])
     known = first.bad or len(entries) == 1
     span = f"iteration {first.number}" if known else f"one of the iterations {entries[0].number} to {first.number}"
     left = ", ".join(watch.damaged[:3]) or "a loss"
-    if not watch.replayed:
-        because = f"{span} left {left} non-finite, and the loop was left before it could run again"
+    if cut or not watch.replayed:
+        because = f"{span} left {left} non-finite, and the loop was left before it had run again"
         advice = "use guard.step on a function that does one iteration"
     else:
         because = (

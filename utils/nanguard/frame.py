@@ -73,12 +73,16 @@ def tracebacks(frame: FrameType | None) -> list[TracebackType]:
     return [one for one in found if not list(walk_tb(one))[-1][0].f_code.co_filename.startswith(OURS[1])]
 
 
-def evidence(raised: list[TracebackType | None]) -> bool:
-    """Does one of the frames that an error came through hold a NaN or a loss that is infinite? A best loss so far may be."""
+def evidence(raised: list[TracebackType | None], loop) -> bool:
+    """Does one of the frames that an error came through hold a NaN or a loss that is infinite? A best loss so far may be.
+
+    Of the loop's own frame only what its body assigns counts.
+    """
     frames = [frame for trace in raised for frame, _ in walk_tb(trace)]
     if frames and frames[-1].f_code.co_name == "_engine_run_backward":  # detect_anomaly
         return True
-    for value in (value for frame in frames for value in frame.f_locals.values()):
+    held = [(frame, name, value) for frame in frames for name, value in frame.f_locals.items()]
+    for value in (value for frame, name, value in held if frame is not loop.frame or not loop.body or name in loop.bound):
         if isinstance(value, float) and value != value:
             return True
         if isinstance(value, torch.Tensor) and not finite(value) and (value.dim() == 0 or not mask(value)):

@@ -8,13 +8,15 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FunctionType
 
 import torch
 
 from .frame import raise_through, tracebacks, users
-from .loop import Ear, Loop
+from .loop import SOME, Ear, Loop
+from .recorder import kind
 from .verdict import Verdict, attach
-from .watch import PENDING, SOME, Watch
+from .watch import PENDING, Watch
 
 
 class guard(Watch):
@@ -40,8 +42,9 @@ class guard(Watch):
     """
 
     def __init__(self, iterable: Iterable, *objects, policy: str = "raise", every: int | None = None, scaled: bool = False):
-        if not hasattr(iterable, "__iter__") and not hasattr(iterable, "__getitem__"):
-            raise TypeError(f"iterable must be what a for loop can go through, not {type(iterable).__name__}")
+        known = hasattr(iterable, "__iter__") or hasattr(iterable, "__getitem__")
+        if not known or isinstance(iterable, (type, torch.nn.Module)):
+            raise TypeError(f"iterable must be what a for loop can go through, a DataLoader or the like, not {kind(iterable)}")
         super().__init__(objects, policy, every, scaled)
         self.iterable = iterable
 
@@ -54,6 +57,9 @@ class guard(Watch):
         """
         if policy == "stop":
             raise ValueError("policy must be raise or skip for a step, which cannot end a loop, not 'stop'")
+        if any(isinstance(one, FunctionType) for one in objects):
+            raise TypeError("the function comes after what it trains: guard.step(model, optimiser)(function)")
+        Watch(objects, policy, every, scaled)  # what is wrong is said here
         return lambda function: Step(function, objects, policy, every, scaled)
 
     def __len__(self) -> int:
@@ -99,7 +105,7 @@ class Step(Watch):
 
     def __init__(self, function: Callable, objects: tuple, policy: str, every: int | None, scaled: bool):
         if not callable(function):
-            raise TypeError(f"a step must be a function, not {type(function).__name__}")
+            raise TypeError(f"a step must be a function, not {kind(function)}")
         super().__init__(objects, policy, every, scaled)
         self.function, self.count = function, 0
         functools.update_wrapper(self, function)
@@ -117,6 +123,7 @@ class Step(Watch):
                 verdict = self._last([error.__traceback__], error) if self.window else None
                 if verdict is not None:
                     self.verdict = verdict
+                    self.window.clear()
                     attach(error, verdict)
             raise
         if self._try(self._close, entry):
@@ -134,18 +141,31 @@ def replay(path, step, *objects) -> Verdict:
     ValueError if the file is none of save()'s, or was saved with other objects; ArithmeticError if the step does not break
     here as it did there. The objects keep the state before the step.
     """
-    saved = torch.load(Path(path), weights_only=True)
-    if not isinstance(saved, dict) or not {"state", "batch", "random"} <= saved.keys():
-        raise ValueError(f"{path} is not a collapse that save() wrote")
     watch = guard.step(*objects, every=1)(step)
-    if len(watch.recorder.objects) != len(saved["state"]):
-        raise ValueError(f"{path} was saved with {len(saved['state'])} objects, not {len(watch.recorder.objects)}")
-    for thing, state in zip(watch.recorder.objects, saved["state"]):
-        thing.set_state(state) if isinstance(thing, torch.Generator) else thing.load_state_dict(state)
-    watch.recorder.set_random_state([*saved["random"], None, []])
-    with contextlib.suppress(Exception):  # its own error, or a Collapse
-        watch(saved["batch"])
-    here, verdict = watch.verdict, Verdict(**saved["verdict"])
+    try:
+        saved = torch.load(Path(path), weights_only=True)
+        state, kinds, random, batch = (saved[name] for name in ("state", "kinds", "random", "batch"))
+        verdict = Verdict(**saved["verdict"])
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(f"{path} is not a collapse that save() wrote") from error
+    if kinds != watch.kinds:
+        raise ValueError(f"{path} was saved with {', '.join(kinds)}, not {', '.join(watch.kinds)}")
+    try:
+        for thing, one in zip(watch.recorder.objects, state):
+            thing.set_state(one) if isinstance(thing, torch.Generator) else thing.load_state_dict(one)
+    except Exception as error:
+        raise ValueError(f"{path} was saved with other objects: {error}") from error
+    watch.recorder.set_random_state([*random, None, []])
+    raised = None
+    try:
+        watch(batch)
+    except Exception as error:  # its own, or a Collapse
+        raised = error
+    here = watch.verdict
     if here is None or (here.operation, str(here.result)) != (verdict.operation, str(verdict.result)):
-        raise ArithmeticError(f"run here, the step did not break at {verdict.operation} as it did there:\n{verdict}")
+        raise ArithmeticError(
+            f"run here, the step did not break at {verdict.operation} as it did there:\n{verdict}"
+        ) from raised
     return verdict

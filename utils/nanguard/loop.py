@@ -1,4 +1,4 @@
-"""Loop: the body that a guard looks after, what it carries, and how to run it from its source; Ear: what it is heard to do.
+"""Loop: the body that a guard looks after, what it carries, and how to run it from its source; Ear and Entry: what it did.
 
 From its source a body runs where the loop does not stand: after it was left, or for a trial with another batch.
 """
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from functools import partial
 from inspect import CO_GENERATOR
 from types import CodeType, FrameType, FunctionType, MethodType, ModuleType
@@ -30,6 +31,8 @@ class Loop:
 
     body        the For statement, None if there is none to be found: then nothing is carried and nothing run from source
     carried     names that the body reads before it has surely assigned them
+    bound       names that it assigns
+    asked       the variables, attributes and entries that its conditions are about
     space       the variables of a body that runs from its source; None while the frame itself runs
     """
 
@@ -42,6 +45,9 @@ class Loop:
         for statement in self.body.body if self.body else ():
             _uses(statement, uses, True)
         self.carried = [name for name, read in uses.items() if read]
+        nodes = list(ast.walk(self.body)) if self.body else []
+        self.bound = {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+        self.asked = _asked(nodes)
 
     def view(self) -> dict:
         """The body's variables as they stand."""
@@ -66,8 +72,13 @@ class Loop:
             ctypes.pythonapi.PyFrame_LocalsToFast(ctypes.py_object(self.frame), ctypes.c_int(0))
 
     def broken_loss(self) -> bool:
-        """Is a scalar of the body's, with a graph behind it, not finite?"""
-        one = [v for v in self.view().values() if isinstance(v, torch.Tensor) and v.dim() == 0 and v.grad_fn is not None]
+        """Is a scalar that the body asks about, with a graph behind it, not finite? Where its source is unknown, any scalar."""
+        view, found = self.view(), []
+        for code in self.asked:
+            with contextlib.suppress(Exception):  # not bound yet
+                found.append(eval(code, dict(self.frame.f_globals), view))
+        found = found if self.body else list(view.values())
+        one = [v for v in found if isinstance(v, torch.Tensor) and v.dim() == 0 and v.grad_fn is not None]
         return not all(bool(torch.isfinite(loss)) for loss in one)
 
     def hints(self) -> str:
@@ -149,6 +160,25 @@ def _uses(node: ast.AST, uses: dict[str, bool], sure: bool) -> None:
             _uses(child, uses, inner)
 
 
+def _asked(nodes: list[ast.AST]) -> list[CodeType]:
+    """The variables, attributes and entries by constant keys in conditions, and what these were assigned from."""
+    asked: set[str] = set()
+
+    def ask(tree: ast.AST) -> None:
+        for node in ast.walk(tree):
+            fixed = not isinstance(node, ast.Subscript) or isinstance(node.slice, ast.Constant)
+            if isinstance(node, (ast.Name, ast.Attribute, ast.Subscript)) and fixed:
+                asked.add(ast.unparse(node))
+
+    for node in nodes:
+        if isinstance(node, (ast.If, ast.While, ast.IfExp, ast.Assert)):
+            ask(node.test)
+    for node in sorted((one for one in nodes if isinstance(one, ast.Assign)), key=lambda one: -one.lineno):
+        if asked.intersection(map(ast.unparse, node.targets)):
+            ask(node.value)
+    return [compile(text, "<asked>", "eval") for text in asked if "(" not in text]
+
+
 def _hanging(name: str, value) -> Iterator[tuple[str, Callable, object]]:
     """(name, put, value) of an object's attributes, and of what a function closes over or takes from its module."""
     value = value.__self__ if isinstance(value, MethodType) else value
@@ -183,6 +213,7 @@ _ears: list[Ear] = []  # those that listen, the innermost last
 _originals: list = []
 _lock = threading.Lock()
 _END = object()  # on a tape: the loader had no more
+SOME = Exception()  # an error that nobody holds yet
 
 
 class Ear:
@@ -230,7 +261,9 @@ def _run_backward(roots, *arguments, **settings):
         if ear.check is not None:
             ear.clean, ear.check = ear.check(), None
         for root in (_bare(one) for one in roots if isinstance(one, torch.Tensor) and one.numel()):
-            ear.losses.append(root.abs().amax() if root.is_complex() or root.numel() > 1 else root)
+            if root.numel() > 1:  # logits, with gradients made by hand: infinities may be masks
+                root = torch.nan_to_num(root.abs(), nan=math.nan, posinf=0.0).amax()
+            ear.losses.append(root.abs() if root.is_complex() else root)
     return _originals[0](roots, *arguments, **settings)
 
 
@@ -255,3 +288,26 @@ def _next(iterator):
     if item is _END:
         raise StopIteration
     return clone(item) if tape is not None else item
+
+
+@dataclass(eq=False, repr=False)
+class Entry:
+    """One iteration: its batch and the random state before it; and what its body did."""
+
+    number: int
+    batch: object
+    state: list | None
+    ear: Ear
+    losses: list[float] = field(default_factory=list)  # what it called backward on
+    error: BaseException | None = None
+    bad: bool = False  # a loss was not finite
+    clean: bool = True  # the gradients that it began with were finite
+    norms: tuple = ()  # of gradients and weights, at its end
+
+    def like(self, other: Entry, compiled: bool = False) -> bool:
+        """Did both do the same? To the last bit, but for compiled code that is traced uncompiled."""
+        errors = other.error is not None if self.error is SOME else type(self.error) is type(other.error)
+        same = compiled or not self.norms or repr(self.norms) == repr(other.norms)
+        losses = [(one, again) for one, again in zip(self.losses, other.losses) if repr(one) != repr(again)]
+        near = compiled and all(math.isclose(one, again, rel_tol=1e-2) for one, again in losses)
+        return errors and same and len(self.losses) == len(other.losses) and (near or not losses)

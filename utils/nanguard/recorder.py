@@ -17,7 +17,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-from .tensors import clone, finite
+from .tensors import clone, finite, mask
 
 STATEFUL = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler, torch.Generator)
 SMALL = 4096  # numbers in a weight whose norm is taken after every iteration
@@ -101,8 +101,11 @@ class FlightRecorder:
             if isinstance(leaf, torch.Tensor)
         ]
         self.names, self.weights, self.tails = names, [one for _, one in names.values()], list(tails.values())
-        self.lasting = [*names.values(), *((name, one) for owner, name, one in buffers if self.sound[owner, name]), *states]
-        self.loose = [one for owner, name, one in buffers if not self.sound[owner, name]]  # masks of -inf are meant to be so
+        # Masks of -inf are meant to be so, be they buffers or weights that do not learn.
+        masks = {id(one): one for _, one in names.values() if not one.requires_grad and not finite(one) and mask(one)}
+        self.loose = [*masks.values(), *(one for owner, name, one in buffers if not self.sound[owner, name])]
+        sound = [(name, one) for owner, name, one in buffers if self.sound[owner, name]]
+        self.lasting = [*(pair for key, pair in names.items() if key not in masks), *sound, *states]
         # A GradScaler meets infinite gradients on purpose, and skips them.
         self.scaler = next((one for one in self.of(torch.amp.GradScaler) if one.is_enabled()), None)
         self.restless = self.unborn or any(type(one) is list for place in self.places for one in place.values())  # LBFGS's
@@ -141,25 +144,27 @@ class FlightRecorder:
     def _gradients(self) -> list[torch.Tensor]:
         return [one.grad for one in self.weights if one.grad is not None]
 
-    def damage(self, quick: bool = False) -> list[tuple[str, torch.Tensor]]:
-        """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients.
+    def damage(self) -> list[tuple[str, torch.Tensor]]:
+        """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients."""
+        self._list()
+        owners = self.names.values() if self.scaler is None else ()
+        found = [*self.lasting, *((f"the gradient of {name}", one.grad) for name, one in owners if one.grad is not None)]
+        return [(name, one.detach()) for name, one in found if not finite(one)]
+
+    def status(self, quick: bool = False) -> str:
+        """ "fine", "gradients" if nothing else is not finite, or "broken".
 
         A quick look leaves out gradients that each iteration makes anew: nothing comes of them but through the others.
         """
         self._list()
-        owners = [] if self.scaler is not None or (quick and self.hold) else self.names.values()
-        found = [*self.lasting, *((f"the gradient of {name}", one.grad) for name, one in owners if one.grad is not None)]
-        fine = finite(*(one for _, one in found))
-        return [] if fine else [(name, one.detach()) for name, one in found if not finite(one)]
-
-    def status(self, quick: bool = False) -> str:
-        """ "fine", "gradients" if nothing else is not finite, or "broken"."""
-        broken = [name.startswith("the gradient of") for name, _ in self.damage(quick)]
-        return "fine" if not broken else "gradients" if all(broken) else "broken"
+        lasting = [one for _, one in self.lasting]
+        if finite(*lasting, *(() if self.scaler is not None or (quick and self.hold) else self._gradients())):
+            return "fine"
+        return "gradients" if finite(*lasting) else "broken"
 
     def capture(self) -> bool:
         """Copy the present state; True if it is finite. One that is not is not kept."""
-        if self.damage():
+        if self.status() != "fine":
             return False
         self.copy()
         return True
@@ -294,8 +299,13 @@ def _restore(optimiser: torch.optim.Optimizer, entries: dict, settings: list[dic
 
 
 def _parts(thing) -> list:
-    if hasattr(thing, "guarded"):
+    if not isinstance(thing, type) and hasattr(thing, "guarded"):
         return list(thing.guarded()[0])
-    if isinstance(thing, torch.Generator) or (hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict")):
+    stateful = hasattr(thing, "state_dict") and hasattr(thing, "load_state_dict") and not isinstance(thing, type)
+    if isinstance(thing, torch.Generator) or stateful:
         return [thing]
-    raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {type(thing).__name__}")
+    raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {kind(thing)}")
+
+
+def kind(thing) -> str:
+    return f"the class {thing.__name__}" if isinstance(thing, type) else type(thing).__name__

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import sys
+from collections.abc import Callable
 
 import torch
 from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map
@@ -31,15 +32,33 @@ def clone(tree):
     def anew(leaf):
         if isinstance(leaf, torch.Tensor):
             return leaf.detach().clone()
-        if isinstance(leaf, array):
-            return leaf.copy()
-        own = getattr(leaf, "__dict__", None)
-        if isinstance(own, dict) and any(isinstance(one, torch.Tensor) for one in tree_leaves(list(own.values()))):
-            leaf = copy.copy(leaf)  # a batch of the user's own class
-            vars(leaf).update(tree_map(anew, own))
+        return leaf.copy() if isinstance(leaf, array) else leaf
+
+    return mapped(anew, tree)
+
+
+def _holds(leaf) -> bool:
+    """Is it a batch of the user's own class, with tensors for attributes?"""
+    own = None if isinstance(leaf, torch.Tensor) else getattr(leaf, "__dict__", None)
+    return isinstance(own, dict) and any(isinstance(one, torch.Tensor) for one in tree_leaves(list(own.values())))
+
+
+def mapped(function: Callable, tree):
+    """tree_map that also maps the attributes of such batches."""
+
+    def each(leaf):
+        if not _holds(leaf):
+            return function(leaf)
+        leaf = copy.copy(leaf)
+        vars(leaf).update(tree_map(function, vars(leaf)))
         return leaf
 
-    return tree_map(anew, tree)
+    return tree_map(each, tree)
+
+
+def opened(tree) -> list[tuple]:
+    """(path, leaf) of all leaves, also of such batches."""
+    return tree_flatten_with_path(tree_map(lambda leaf: dict(vars(leaf)) if _holds(leaf) else leaf, tree))[0]
 
 
 def plain(leaf):
@@ -52,7 +71,7 @@ def plain(leaf):
 def batched(tree) -> list[torch.Tensor]:
     """Its tensors whose first axis may be that of the samples: all but numbers, and pictures in a list of them."""
     groups = {}
-    for path, leaf in tree_flatten_with_path(tree)[0]:
+    for path, leaf in opened(tree):
         if isinstance(leaf, torch.Tensor) and leaf.dim():
             groups.setdefault(path[:-1], []).append(leaf)
 

@@ -13,12 +13,13 @@ from traceback import walk_stack
 import torch
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import keystr, tree_flatten_with_path, tree_leaves
+from torch.utils._pytree import keystr, tree_leaves
 
 from .frame import where
-from .tensors import batched, finite, mask, scalar
+from .tensors import batched, finite, mask, opened, scalar
 
 LARGE = 1 << 18  # numbers in a tensor of which no copy is kept
+PLAIN = ("log", "log2", "log10", "sqrt", "div", "reciprocal", "pow", "linalg_vector_norm")  # that divide by what went in
 
 
 @dataclass(eq=False)
@@ -63,9 +64,10 @@ class Event:
 class _Call:
     """One call of an operation, looked at before it runs, for it may work in place."""
 
-    def __init__(self, schema, arguments, origin: dict[int, Event]):
-        args, kwargs = arguments
+    def __init__(self, function, arguments, origin: dict[int, Event]):
+        (args, kwargs), schema = arguments, function._schema
         self.schema, self.operation = schema, schema.name.split("::")[-1].lstrip("_")
+        self.pointwise = torch.Tag.pointwise in function.tags or "softmax" in self.operation or "foreach" in self.operation
         inputs, self.leaves = _tensors(arguments), tree_leaves(arguments)
         given = [kwargs.get(one.name, args[at] if at < len(args) else None) for at, one in enumerate(schema.arguments)]
         self.written = _tensors([one for one, of in zip(given, schema.arguments) if of.alias_info and of.alias_info.is_write])
@@ -73,6 +75,8 @@ class _Call:
         self.sound = [one for one in inputs if not any(one is other for other in bad)]
         small = [one for one in inputs if one.numel() < LARGE]
         self.inputs = [one.clone() if any(one is other for other in self.written) else one for one in small]
+        if "div" in self.operation:
+            self.inputs += [torch.tensor(one) for one in args[1:2] if isinstance(one, (int, float))]
         nans = [one for one in bad if bool(torch.isnan(one).any())]
         events = [origin[_storage(one)] for one in bad if _storage(one) in origin]
         self.known, self.meant = [one for one in events if not one.meant], [one for one in events if one.meant]
@@ -94,6 +98,7 @@ class Tracer(TorchDispatchMode):
 
     def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None):
         super().__init__()
+        modules = [modules] if isinstance(modules, nn.Module) else modules
         parts = ((id(part), type(module).__name__, name) for module in modules for name, part in module.named_modules())
         self.paths = {key: f"{kind}.{name}".rstrip(".") for key, kind, name in parts}
         self.weights = {_storage(weight): name for name, weight in (names or {}).values() if weight.numel()}
@@ -104,7 +109,7 @@ class Tracer(TorchDispatchMode):
         self.read: Event | None = None  # the last one that an operation read
         self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
         self.count, self.batch_sizes, self.held = 0, {len(leaf) for leaf in batched(batch)}, []
-        for path, leaf in tree_flatten_with_path(batch)[0]:
+        for path, leaf in opened(batch):
             if hasattr(leaf, "__array_interface__") and getattr(leaf, "ndim", 0) and leaf.dtype.kind == "f":
                 leaf = torch.from_numpy(leaf)
             if isinstance(leaf, torch.Tensor) and not finite(leaf) and not mask(leaf):
@@ -115,7 +120,7 @@ class Tracer(TorchDispatchMode):
         call, kwargs = None, kwargs or {}
         self.count += 1
         with contextlib.suppress(Exception):  # what cannot be followed must not stop the user's loop
-            call = _Call(function._schema, (args, kwargs), self.origin)
+            call = _Call(function, (args, kwargs), self.origin)
             arrived = [one for one in call.meant if one.phase == "batch"] if self.read is None else []
             self.read = min(call.known or arrived, default=self.read)
         result = function(*args, **kwargs)
@@ -168,7 +173,7 @@ class Tracer(TorchDispatchMode):
         # Running statistics were written without a word in the schema: they are no inputs any more, and none belongs to one.
         stale = [one for one in call.inputs if any(one is other for other in call.sound) and not finite(one)]
         inputs = [one for one in call.inputs if not any(one is other for other in stale)]
-        fitting = [] if any(output is one for one in stale) else inputs
+        fitting = inputs if call.pointwise and (phase != "backward" or operation in PLAIN) else []
         values = [value for one in fitting if (value := _at(one, output, index)) is not None]
         value = (values[-1] if "div" in call.operation else values[0]) if values else None  # of a division, the divisor
         largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
@@ -198,7 +203,7 @@ class Tracer(TorchDispatchMode):
             if None in values or not values or result is None or len(steps) == most:
                 break
             steps.append(f"{operation}({', '.join(f'{value:.9g}' for value in values)}) = {result:.9g}")
-            wanted = inputs[-1]
+            wanted = ([one for one, value in zip(inputs, values) if value == result] or inputs)[-1]  # what `where` took
         return tuple(reversed(steps))
 
     def culprit(self, damage: Iterable[torch.Tensor], raised: bool = False) -> Event | None:

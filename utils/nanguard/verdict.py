@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import math
+import re
 from collections import deque
 from dataclasses import dataclass, field, fields
 
@@ -75,14 +76,20 @@ def attach(error: BaseException, verdict: Verdict) -> None:
 def _text(answer) -> str:
     if isinstance(answer, tuple):
         return "  ->  ".join(answer) if isinstance(answer[0], str) else " x ".join(map(str, answer))
-    return f"{answer:g}" if isinstance(answer, float) else str(answer)
+    return _number(answer) if isinstance(answer, float) else str(answer)
+
+
+def _number(value: float) -> str:
+    """To six digits, or to nine where six would say that it is a whole number."""
+    short = f"{value:g}"
+    return short if float(short) == value or "." in short or "e" in short else f"{value:.9g}"
 
 
 def cause(iteration: int, event, sample: int | None, sizes: int | None) -> str:
     """One sentence on an Event of the tracer."""
     began, made = f"iteration {iteration}: ", f"made {event.result:g}"
     if event.value is not None:
-        made += f" from {event.value:g}"
+        made += f" from {_number(event.value)}"
     elif event.largest is not None and event.phase != "batch":
         made += f" from numbers of up to {event.largest:.3g}"
     if event.phase == "batch":
@@ -120,15 +127,17 @@ def extent(event, rows: list[int], count: int | None, lives: bool | None) -> str
     return f"{int(bad.sum())} of {bad.numel()} numbers{named}"
 
 
-ADVICE = (  # part of an operation's name: what to do, and where it is treated
-    (("softmax", "attention"), "a row of which all is masked has no softmax: leave it out, or unmask one entry", "other"),
-    (("nll_loss", "cross_entropy"), "a mean over no label is 0/0: leave that batch out", "other"),
-    (("log",), "the log of 0: bound what goes in from below", "other"),
-    (("std", "var"), "no spread, or one sample alone: a small number inside the root, or drop_last=True", "other"),
-    (("layer_norm", "batch_norm", "group_norm"), "numbers grew too large: bound them", "game"),
-    (("sqrt", "norm"), "add a small number inside the root, or use torch.linalg.norm", "other"),
-    (("div", "reciprocal"), "a divisor was 0 or too small: bound it from below", "other"),
-    (("exp", "pow", "mul", "square", "mm", "linear", "conv"), "numbers grew too large: bound them", "game"),
+ADVICE = (  # what an operation's name holds: what to do, and where it is treated
+    ("softmax|attention", "a row of which all is masked has no softmax: leave it out, or unmask one entry", "other"),
+    ("nll_loss|cross_entropy", "a mean over no label is 0/0: leave that batch out", "other"),
+    ("gamma", "a pole at 0: bound what goes in from below", "other"),
+    ("logit|atanh", "infinite at both ends: bound what goes in from both sides", "other"),
+    ("log", "the log of 0: bound what goes in from below", "other"),
+    ("std|var", "no spread, or one sample alone: a small number inside the root, or drop_last=True", "other"),
+    ("layer_norm|batch_norm|group_norm", "no spread, or numbers grew too large: keep eps above 0, and bound them", "game"),
+    ("sqrt|norm", "add a small number inside the root, or use torch.linalg.norm", "other"),
+    ("div|reciprocal", "a divisor was 0 or too small: bound it from below", "other"),
+    ("exp|pow|mul|square|mm$|linear|conv", "numbers grew too large: bound them", "game"),
 )
 
 
@@ -151,13 +160,16 @@ def advice(event, grew: bool) -> str:
         return turn(f"{event.operation} of a negative number: find out where that came from", "other")
     if math.isnan(event.result) and event.largest == math.inf and "softmax" not in operation and "attention" not in operation:
         return turn("an infinity went in: find out where that came from", "other")
-    if operation == "pow" and event.phase == "backward" and event.value == 0:
-        return turn("the slope of a root at 0 is infinite: add a small number inside it", "other")
+    if operation == "pow" and event.value == 0:
+        slope = "the slope of a root at 0 is infinite: add a small number inside it"
+        return turn(slope if event.phase == "backward" else "a divisor was 0: bound it from below", "other")
+    if event.phase == "forward" and (event.largest or 0) > 1e18:  # the square of which float32 does not hold
+        return turn("numbers grew too large: bound them", "game")
     if grew:
         return turn("lower the learning rate or bound the networks", "game")
     if operation == "log" and any(one in step for step in event.steps for one in ("sigmoid(", "softmax(")):
         return turn("take the log of a sigmoid or softmax in one step: logsigmoid, log_softmax", "loss")
-    known = (turn(words, where) for names, words, where in ADVICE if any(one in operation for one in names))
+    known = (turn(words, where) for names, words, where in ADVICE if re.search(names, operation))
     return next(known, turn("look at the line, and at what went in: there is a flowchart", "other"))
 
 
@@ -185,6 +197,7 @@ class History:
         falls = [now[0] for last, now in zip(scales, scales[1:]) if now[1] < last[1]]
         if len(falls) > 2 and scales[-1][1] < scales[0][1]:
             return f"the loss scale was falling since iteration {falls[0]}, to {scales[-1][1]:g}", False
+        rising = False
         for name, words in (("gradient", "the gradient norm"), ("loss", "the loss")):
             series = [(row["iteration"], abs(row[name])) for row in self.rows if row["iteration"] <= until]
             series = [pair for pair in series if math.isfinite(pair[1]) and pair[1] > 0]
@@ -192,7 +205,8 @@ class History:
             while start > 0 and series[start - 1][1] < series[start][1]:
                 start -= 1
             steps = len(series) - 1 - start
-            if steps > 1 and series[-1][1] > 100 * series[start][1]:
+            rising |= steps > 2
+            if steps > 1 and series[-1][1] > 100 * series[start][1] and series[-2][1] > 2 * series[start][1]:  # no single jump
                 factor = (series[-1][1] / series[start][1]) ** (1 / steps)
                 return f"divergence: {words} grew {factor:.1f}x an iteration from iteration {series[start][0]} on", True
-        return ("nothing had been growing: out of the blue" if len(rows) > 2 else None), False
+        return ("nothing had been growing: out of the blue" if len(rows) > 2 and not rising else None), False

@@ -8,7 +8,7 @@ import sys
 import warnings
 import weakref
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 import torch
 from torch import nn
@@ -16,7 +16,7 @@ from torch.utils._pytree import tree_map
 
 from .blame import Blame, unlike
 from .frame import evidence
-from .loop import Ear, Loop
+from .loop import SOME, Ear, Entry, Loop
 from .recorder import FlightRecorder
 from .tensors import clone, plain
 from .tracer import Tracer
@@ -24,34 +24,10 @@ from .verdict import Collapse, History, Verdict, turn
 
 LONGEST = 64  # iterations that may wait for infinite gradients to be skipped or to reach a weight
 PENDING: weakref.WeakKeyDictionary = weakref.WeakKeyDictionary()  # verdicts on loops that were left before they could be told
-SOME = Exception()  # an error that nobody holds yet
 
 
 class Unlike(Exception):
     """An iteration that ran again did something else."""
-
-
-@dataclass(eq=False, repr=False)
-class Entry:
-    """One iteration: its batch and the random state before it; and what its body did."""
-
-    number: int
-    batch: object
-    state: list | None
-    ear: Ear
-    losses: list[float] = field(default_factory=list)  # what it called backward on
-    error: BaseException | None = None
-    bad: bool = False  # a loss was not finite
-    clean: bool = True  # the gradients that it began with were finite
-    norms: tuple = ()  # of gradients and weights, at its end
-
-    def like(self, other: Entry, compiled: bool = False) -> bool:
-        """Did both do the same? To the last bit, but for compiled code that is traced uncompiled."""
-        errors = other.error is not None if self.error is SOME else type(self.error) is type(other.error)
-        same = compiled or not self.norms or repr(self.norms) == repr(other.norms)
-        losses = [(one, again) for one, again in zip(self.losses, other.losses) if repr(one) != repr(again)]
-        near = compiled and all(math.isclose(one, again, rel_tol=1e-2) for one, again in losses)
-        return errors and same and len(self.losses) == len(other.losses) and (near or not losses)
 
 
 class Watch:
@@ -84,6 +60,10 @@ class Watch:
         """Loss, gradient norm, update over weight, learning rate and loss scale of the last iterations."""
         return list(self.records.rows)
 
+    @property
+    def kinds(self) -> list[str]:
+        return ["module" if isinstance(one, nn.Module) else type(one).__name__ for one in self.recorder.objects]
+
     def save(self, path) -> None:
         """Write the last collapse to one file, for replay(): state before it, batch, random state and verdict.
 
@@ -95,7 +75,8 @@ class Watch:
         content = {
             "state": [one.get_state() if isinstance(one, torch.Generator) else one.state_dict() for one in objects],
             "batch": self.fatal.batch, "iteration": self.fatal.number, "verdict": asdict(self.verdict),
-            "random": self.fatal.state[:3], "versions": {"torch": str(torch.__version__), "python": sys.version.split()[0]},
+            "random": self.fatal.state[:3], "kinds": self.kinds,
+            "versions": {"torch": str(torch.__version__), "python": sys.version.split()[0]},
         }  # fmt: skip
         torch.save(tree_map(plain, content), path)
 
@@ -176,17 +157,18 @@ class Watch:
             warnings.warn(words.format(", ".join(map(str, numbers))), stacklevel=3)
             return False
         self.verdict = yield from self._judge()
+        self.window.clear()  # a step may be called again
         if self.policy == "raise":
             raise Collapse(self.verdict)
         return True
 
     # -- running iterations again: generators that yield a batch for each body and are told how it went
 
-    def _again(self, entry: Entry, batch=None) -> Iterator:
+    def _again(self, entry: Entry, batch=None, mode=None) -> Iterator:
         again = Entry(entry.number, None, None, Ear(entry.ear.taken, self.recorder.clean))
         self.running, self.replayed = entry.number, True
         self.recorder.set_random_state(entry.state)
-        with again.ear:
+        with again.ear, mode or contextlib.nullcontext():
             again.error = yield clone(entry.batch) if batch is None else batch
         self._note(again)
         return again
@@ -234,18 +216,23 @@ class Watch:
         except Unlike:
             return None
         entry = self.window[0]
-        batch, compiled = clone(entry.batch), "torch._dynamo" in sys.modules
-        eager = torch.compiler.set_stance("force_eager") if compiled else contextlib.nullcontext()
-        with Tracer(self.recorder.of(nn.Module), batch, self.recorder.names) as tracer, eager:
-            again = yield from self._again(entry, batch)
-        damage = self.recorder.damage()
-        if not entry.like(again, compiled) or not (damage or again.bad or again.error):
+        again, tracer, event = yield from self._traced(entry, clone(entry.batch))
+        damage = [name for name, _ in self.recorder.damage()]
+        if not entry.like(again, "torch._dynamo" in sys.modules) or not (damage or again.bad or again.error):
             return None
-        event = tracer.culprit([tensor for _, tensor in damage], raised=again.error is not None)
         self.fatal = entry
-        self.only_gradients = not again.bad and all("gradient" in name for name, _ in damage)
+        self.only_gradients = not again.bad and self.recorder.status() != "broken"
         self.recorder.rewind()
-        return Blame(self, entry, tracer, event, [name for name, _ in damage])
+        return Blame(self, entry, tracer, event, damage)
+
+    def _traced(self, entry: Entry, batch) -> Iterator:
+        """(the entry of its run on that batch, the tracer that saw it, the event to blame if it broke)."""
+        eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext()
+        tracer = Tracer(self.recorder.of(nn.Module), batch, self.recorder.names)
+        with eager:
+            again = yield from self._again(entry, batch, tracer)
+        event = tracer.culprit([tensor for _, tensor in self.recorder.damage()], raised=again.error is not None)
+        return again, tracer, event
 
     def _judge(self) -> Iterator:
         """The verdict on the window: from the frame itself, or from its source, or what little the first run shows.
@@ -253,6 +240,9 @@ class Watch:
         The state before the fatal iteration is put back, whatever happens.
         """
         number = self.window[0].number
+        if self.loop.body is None and self.loop.function is None:  # next() hands them out, and may not be called again
+            left = ", ".join(self.damaged[:3]) or "a loss"
+            warnings.warn(f"{left} broke: what next() gives now are iteration {number} and on again, to find why", stacklevel=4)
         try:
             blame = yield from self._investigate()
             if blame is None and self.loop.space is None and self.loop.runnable():
@@ -272,13 +262,14 @@ class Watch:
         if not replaying:
             self._note(entry)
         sure = replaying or entry.bad or self.loop.broken_loss() or self.recorder.status() == "broken"
-        if not sure and not (self.loop.runnable() and evidence(raised)):
+        if not sure and not (self.loop.runnable() and evidence(raised, self.loop)):
             return None
-        entry.error, self.damaged = error, [name for name, _ in self.recorder.damage()]
+        entry.error = error
+        self.damaged = self.damaged if replaying else [name for name, _ in self.recorder.damage()]
         if not self.loop.runnable():
-            return unlike(self)
+            return unlike(self, cut=replaying)
         verdict = self.drive(self._judge())
-        if sure or (verdict.operation is not None and "all the same" not in (verdict.check or "")):
+        if sure or (verdict.operation is not None and not (verdict.check or "").startswith("without")):
             return verdict
         for entry in self.window:  # back to where it ended, by another reason
             self.drive(self._again(entry))
@@ -302,11 +293,11 @@ class Watch:
                 return stop.value
 
     def trial(self, batch) -> Iterator:
-        """Does the fatal iteration live with this batch? None if the body raises something else."""
+        """(does the fatal iteration live with this batch? None if the body raises something else, the event that ends it)."""
         self.recorder.rewind()
-        again = yield from self._again(self.fatal, batch)
+        again, _, event = yield from self._traced(self.fatal, batch)
         if again.error is not None and type(again.error) is not type(self.fatal.error) and self.fatal.error is not SOME:
-            return None
+            return None, None
         status = self.recorder.status()
         healthy = status == "fine" or (status == "gradients" and not self.only_gradients)
-        return again.error is None and not again.bad and healthy
+        return again.error is None and not again.bad and healthy, event
