@@ -84,7 +84,7 @@ class Blame:
     def _moved(self, samples: list[int], other) -> tuple[list[int], str]:
         """What is to blame if the iteration breaks without these samples too, there by the event `other`."""
         check, event = f"without sample {samples[0]} of the batch it breaks all the same", self.event
-        if other is None or (other.place == event.place and set(other.rows(0)) & set(samples)):
+        if other is None or (_what(other) == _what(event) and set(other.rows(0)) & set(samples)):
             return [], f"{check}, so it is no sample's"  # its row stays
         guesses, sure = self._guesses(other)
         if sure and guesses:
@@ -151,6 +151,11 @@ class Blame:
         return lives, words.WHOLE[lives][1]
 
 
+def _what(event) -> tuple:
+    """Which operation of which line, also in a body that runs from its source."""
+    return event.operation, event.place and event.place[2]
+
+
 def unlike(watch, cut: bool = False) -> Verdict:
     """What can be said where the iteration did something else when it ran again, or the loop was left before it had."""
     entries = watch.window
@@ -165,6 +170,6 @@ def unlike(watch, cut: bool = False) -> Verdict:
         because = (
             f"{span}: not reproduced: run again, it left nothing non-finite or did something else; before, it damaged {left}"
         )
-        missing = "" if watch.recorder.optimisers else "the optimiser, which was not handed over, "
+        missing = "" if watch.recorder.optimisers else "an optimiser, if there is one, "
         advice = f"hand over or rewind what the loop keeps by itself: {missing}{watch.loop.hints()}"
     return Verdict(first.number, because, advice=words.turn(advice, "guard"), reproduced=False)

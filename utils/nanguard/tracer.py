@@ -67,7 +67,8 @@ class _Call:
     def __init__(self, function, arguments, origin: dict[int, Event]):
         (args, kwargs), schema = arguments, function._schema
         self.schema, self.operation = schema, schema.name.split("::")[-1].lstrip("_")
-        self.pointwise = torch.Tag.pointwise in function.tags or "softmax" in self.operation or "foreach" in self.operation
+        others = ("softmax", "foreach", "copy")  # each number comes of the one in its place, or its row
+        self.pointwise = torch.Tag.pointwise in function.tags or any(one in self.operation for one in others)
         inputs, self.leaves = _tensors(arguments), tree_leaves(arguments)
         given = [kwargs.get(one.name, args[at] if at < len(args) else None) for at, one in enumerate(schema.arguments)]
         self.written = _tensors([one for one, of in zip(given, schema.arguments) if of.alias_info and of.alias_info.is_write])
