@@ -74,15 +74,15 @@ class FlightRecorder:
             return
         names, buffers, tails, self.places, self.unborn = {}, [], {}, [], False
         for thing in self.things:
-            kind, weights = type(thing).__name__, []
+            prefix, weights = type(thing).__name__, []
             if isinstance(thing, nn.Module):
                 self.places += [place for one in thing.modules() for place in (one._parameters, one._buffers, one._modules)]
-                weights = list(thing.named_parameters(kind))
-                buffers += [(id(thing), name, one) for name, one in thing.named_buffers(kind) if not is_lazy(one)]
+                weights = list(thing.named_parameters(prefix))
+                buffers += [(id(thing), name, one) for name, one in thing.named_buffers(prefix) if not is_lazy(one)]
             elif isinstance(thing, torch.optim.Optimizer):
                 self.places += [thing.state, *thing.state.values()]
                 weights = enumerate(one for group in thing.param_groups for one in group["params"])
-                weights = [(f"{kind}'s weight {index}", one) for index, one in weights]
+                weights = [(f"{prefix}'s weight {index}", one) for index, one in weights]
             born = [pair for pair in weights if not is_lazy(pair[1])]
             self.unborn |= len(born) < len(weights)  # a lazy layer has no weights yet
             names |= {id(one): (name, one) for name, one in born if id(one) not in names}
@@ -92,24 +92,27 @@ class FlightRecorder:
             if (owner, name) not in self.sound:
                 self.sound[owner, name] = finite(one)
         self.optimisers, self.generators = self.of(torch.optim.Optimizer), self.of(torch.Generator)
-        states = [
-            (f"{type(optimiser).__name__}'s {key} of {names.get(id(weight), ('a weight',))[0]}", leaf)
+        self.names, self.weights, self.tails = names, [one for _, one in names.values()], list(tails.values())
+        # Masks of -inf are meant to be so, be they buffers or weights that do not learn.
+        masks = {id(one): one for _, one in names.values() if not one.requires_grad and not finite(one) and mask(one)}
+        weights = [pair for key, pair in names.items() if key not in masks]
+        self.loose = [*masks.values(), *(one for owner, name, one in buffers if not self.sound[owner, name])]
+        self.lasting = [*weights, *((name, one) for owner, name, one in buffers if self.sound[owner, name]), *self._states()]
+        # A GradScaler meets infinite gradients on purpose, and skips them.
+        self.scaler = next((one for one in self.of(torch.amp.GradScaler) if one.is_enabled()), None)
+        self.restless = self.unborn or any(type(one) is list for place in self.places for one in place.values())  # LBFGS's
+        self.known = self._known()
+
+    def _states(self) -> list[tuple[str, torch.Tensor]]:
+        """(name, tensor) of all that the optimisers keep of each weight."""
+        return [
+            (f"{type(optimiser).__name__}'s {key} of {self.names.get(id(weight), ('a weight',))[0]}", leaf)
             for optimiser in self.optimisers
             for weight, entry in optimiser.state.items()
             for key, value in entry.items()
             for leaf in ((value,) if isinstance(value, torch.Tensor) else tree_leaves(value))
             if isinstance(leaf, torch.Tensor)
         ]
-        self.names, self.weights, self.tails = names, [one for _, one in names.values()], list(tails.values())
-        # Masks of -inf are meant to be so, be they buffers or weights that do not learn.
-        masks = {id(one): one for _, one in names.values() if not one.requires_grad and not finite(one) and mask(one)}
-        self.loose = [*masks.values(), *(one for owner, name, one in buffers if not self.sound[owner, name])]
-        sound = [(name, one) for owner, name, one in buffers if self.sound[owner, name]]
-        self.lasting = [*(pair for key, pair in names.items() if key not in masks), *sound, *states]
-        # A GradScaler meets infinite gradients on purpose, and skips them.
-        self.scaler = next((one for one in self.of(torch.amp.GradScaler) if one.is_enabled()), None)
-        self.restless = self.unborn or any(type(one) is list for place in self.places for one in place.values())  # LBFGS's
-        self.known = self._known()
 
     def _known(self) -> list[int]:
         """What tells whether there are others: which tensors and modules lie in which places; empty if that does not tell."""
