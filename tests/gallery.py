@@ -257,7 +257,7 @@ def sparse(watch):
         opt.step()
 
 
-@case(iteration=3, operation={"softmax"}, sample=1, line="softmax")
+@case(iteration=3, operation={"softmax"}, sample=None, extent="one row, number 1 of 5 along dimension 0", line="softmax")
 def mask_before(watch):
     net = lin(outputs=4)
     opt = torch.optim.Adam(net.parameters(), 0.01)

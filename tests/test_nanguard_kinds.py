@@ -296,6 +296,17 @@ def test_a_row_that_belongs_to_a_class_is_no_sample():
     assert (verdict.operation, verdict.sample) == ("div", None) and "no sample's" in verdict.check
 
 
+def test_a_sample_that_the_body_drew_beside_its_batch_is_one():
+    def game(net, x):
+        z = torch.randn(5, 4).abs() + 0.5
+        if x[0, 0] < 0:
+            z[3] = 0
+        return net(x).mean() + net(torch.log(z)).mean()
+
+    verdict = verdict_of(game, with_numbers((5, 0, 0, -1.0)))
+    assert (verdict.operation, verdict.sample) == ("log", 3) and "draws its own" in verdict.check
+
+
 def test_of_rows_that_broke_the_one_without_which_it_lives_is_named():
     def masked(net, x):
         ratio = x[:, 0] / x[:, 1]  # 0/0 in row 0, which is padding
@@ -470,7 +481,7 @@ def test_a_replay_that_a_range_might_cut_is_announced():
     with pytest.warns(UserWarning, match="iteration 5 and on again"):
         for _ in range(8):
             fits_loss(net, net(torch.log(next(batches))).square().mean())
-    del batches
+    batches.close()
 
 
 # ---------------------------------------------------------------- bad input

@@ -85,7 +85,8 @@ class Blame:
         """What is to blame if the iteration breaks without these samples too, there by the event `other`."""
         check, event = f"without sample {samples[0]} of the batch it breaks all the same", self.event
         if other is None or (_what(other) == _what(event) and set(other.rows(0)) & set(samples)):
-            return [], f"{check}, so it is no sample's"  # its row stays
+            drawn = event.shape[0] in self.tracer.drawn
+            return (samples, f"{check}: the body draws its own") if drawn else ([], f"{check}, so it is no sample's")
         guesses, sure = self._guesses(other)
         if sure and guesses:
             for rows, culprit in ((guesses[0], other), (sorted({*samples, *guesses[0]}), event)):

@@ -110,6 +110,7 @@ class Tracer(TorchDispatchMode):
         self.read: Event | None = None  # the last one that an operation read
         self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
         self.count, self.batch_sizes, self.held = 0, {len(leaf) for leaf in batched(batch)}, []
+        self.drawn: set[int] = set()  # lengths of what the body drew at random, such as latents
         for path, leaf in opened(batch):
             if hasattr(leaf, "__array_interface__") and getattr(leaf, "ndim", 0) and leaf.dtype.kind == "f":
                 leaf = torch.from_numpy(leaf)
@@ -146,6 +147,8 @@ class Tracer(TorchDispatchMode):
         first = min(call.known, default=None)
         for output in {id(one): one for one in (*_tensors(result), *written)}.values():
             self.recent.append((call.operation, call.inputs, output))
+            if call.operation.startswith(("rand", "normal", "uniform")) and output.dim():
+                self.drawn.add(len(output))
             if output.numel() * output.element_size() == output.untyped_storage().nbytes():  # else a part of it is written
                 self.origin.pop(_storage(output), None)
             if finite(output):

@@ -120,10 +120,11 @@ def extent(event, rows: list[int], count: int | None, lives: bool | None) -> str
         return "everything" if event.phase in ("batch", "outside") else f"everything{WHOLE[lives][0]}{'' if lives else named}"
     if count and 0 < len(rows) < count:
         return f"one sample of {count}" if len(rows) == 1 else f"{len(rows)} of {count} samples"
-    for axis in range(1, bad.dim()):
-        features = event.rows(axis)
-        if len(features) == 1 and bad.shape[axis] > 1:
-            return f"one feature, number {features[0]} of {bad.shape[axis]} along dimension {axis}{named}"
+    for axis in range(bad.dim()):
+        found = event.rows(axis)
+        if len(found) == 1 and bad.shape[axis] > 1:
+            what = "feature" if axis else "row"
+            return f"one {what}, number {found[0]} of {bad.shape[axis]} along dimension {axis}{named}"
     return f"{int(bad.sum())} of {bad.numel()} numbers{named}"
 
 
