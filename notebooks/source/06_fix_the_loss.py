@@ -60,7 +60,7 @@ words = {"loss_d": "D's loss", "loss_g": "G's loss", "push": "push on the loudes
 replayed.rename(columns=words).rename_axis(columns="loss").style.format(precision=3, na_rep="NaN")
 
 # %% [markdown]
-# Now read the *push*: the slope of D's loss at the logit of the loudest fake, times the batch. 1 means "push it down with full strength"; that of `lsgan` grows with the logit. With `bce`, `epsilon` and
+# Now read the *push*: the slope of D's loss at the logit of the loudest fake, times the batch. 1 means "push it down with full strength". With `bce`, `epsilon` and
 # `clamp` it is 0: the sample is in D's loss, and D learns nothing from it.
 #
 # ## Saved for one iteration. Saved for the game?
@@ -129,11 +129,6 @@ picture
 # %% [markdown]
 # `logits` keeps to the grey line from end to end. The naive loss follows it up to the cliff (dashed) and is NaN beyond. The three below remove the hatching by laying the
 # slope flat: on the right D is told nothing, on the left G is told nothing. A loss on its ceiling cannot show the way down.
-#
-# <details><summary>For the referee: where the cuts are</summary>
-#
-# D's cut is where the cliff was, whatever the remedy: the score has been rounded to 1 before any of them sees it.
-# </details>
 #
 # ## A loud failure turned silent
 #
@@ -351,18 +346,18 @@ print(f"computed with {matlab.program[0]} {matlab.version[0]}")
 # </details>
 # <details><summary>B. It lives longer, and ends the same way</summary>
 #
-# Yes: the cliff is further away, and still there. See the row "float64" above.
+# Yes: the cliff is further away, and still there.
 # </details>
 # <details><summary>C. Nothing changes</summary>
 #
-# Both end. But logits from 16.64 to 36.74 end the run in 32 bits, and are harmless in 64.
+# Logits from 16.64 to 36.74 end the run in 32 bits, and are harmless in 64.
 # </details>
 #
 # **Explain.** Why does `log(1 - score + 1e-8)` not help D, although it keeps the loss finite?
 #
 # <details><summary>A. 1e-8 is too small a number for float32</summary>
 #
-# float32 holds it without trouble. It is added after the harm was done.
+# float32 holds it. The harm was done before.
 # </details>
 # <details><summary>B. The score has been rounded to 1 before, and a constant has no slope</summary>
 #

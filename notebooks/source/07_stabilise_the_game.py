@@ -116,7 +116,7 @@ who.T[["plausible", "floors"]].round(2)
 #
 # <details><summary>Answer, if you have no kernel</summary>
 #
-# None. The crowd stays far away.
+# None.
 #
 # </details>
 
@@ -283,12 +283,12 @@ picture
 
 # %% [markdown]
 # *A dot is a run, a bar the median, the grey band the game without a fix.* At 1e-3 the four nearest penalise D's slope. At 1e-4 averaging G
-# comes second, and WGAN-GP last. In plausible pulses averaging leads at both rates, so no fix leads in both numbers. No run is good: 3,000 iterations, at 1e-4 a tenth of the way, are a screening.
+# comes second, and WGAN-GP last. In plausible pulses averaging leads at both rates. No run is good: 3,000 iterations, at 1e-4 a tenth of the way, are a screening.
 #
 # ## What is each part worth?
 #
 # Now networks that suit pulses: three layers, a narrow G, a latent of four numbers, and noise of its own that G learns to add. They play the plain game at 1e-3, in millivolts, for 10,000 iterations. Then parts are added,
-# alone and one by one, up to our recipe, whose parts were chosen on other seeds.
+# alone and one by one, up to our recipe.
 #
 # *Averaging*: a running mean of G's weights draws. *Annealing*: the rate falls to 0 over the second half. *Betas*: Adam remembers less. *Alternating*: G answers the new D. *Optimistic* Adam: to each step its change since the last one is added.
 # *Lazy R1*: the penalty counts in every 16th iteration, 16 times as strongly. *R3GAN's game*: the recipe with the relativistic loss and R2.
@@ -403,11 +403,11 @@ axes.minorticks_off()
 picture
 
 # %% [markdown]
-# *Medians: joined, in the order in which parts were added; hollow, one part alone. Grey dots are runs.*
+# *Medians: joined in the order of adding; hollow, one part alone. Grey dots are runs.*
 #
 # <details><summary>For the referee: what this does not show</summary>
 #
-# In another order parts could have other shares. Time was measured on a busy machine: less than a unit means little. The game was chosen on seeds 100 and 101, its networks earlier, on seed 0.
+# Time was measured on a busy machine: less than a unit means little. The game was chosen on seeds 100 and 101, its networks earlier, on seed 0.
 #
 # </details>
 #
@@ -437,7 +437,7 @@ plots.samples({"real": calm.data.samples[:6].numpy(), "generated": calm.draw(6).
 #
 # ## Where it was not tuned
 #
-# Twice the length, other rates, other data. "First recipe" is an older one with two parts more (relativistic loss, normalised units).
+# "First recipe" is an older one with two parts more (relativistic loss, normalised units).
 
 # %% tags=["hide-input"]
 # What was recorded beyond the tuned case
@@ -472,7 +472,7 @@ pd.DataFrame(columns)
 # - A finite loss is where the work starts: the cured game walks past the cliff, and its crowd stays far away.
 # - Two questions need two numbers: does each sample look real, and is the crowd right?
 # - In the two-parameter game plain gradients step outwards at every rate; a penalty on D's slope pulls inwards.
-# - The recommended recipe was good in ten runs of ten at the rate and length it was chosen for, and in five of five at a tenth of the rate and ten times the length; on digits in none.
+# - The recommended recipe was good in ten of ten runs where it was chosen, and in five of five at a tenth of the rate, ten times as long; on digits in none.
 #
 # ## Three questions
 #
@@ -503,7 +503,7 @@ pd.DataFrame(columns)
 # </details>
 # <details><summary>C. The gradients vanish before it arrives</summary>
 #
-# They vanish at the goal only. On the way they point around it.
+# They vanish at the goal only.
 # </details>
 #
 # **Transfer.** Your penalty works on images scaled to [-1, 1]. A colleague feeds the same code bytes from 0 to 255. What happens to it?

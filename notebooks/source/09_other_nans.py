@@ -10,35 +10,35 @@
 #
 # ## The flowchart
 #
-# With a NaN of your own, start here and click on your answer: at most three clicks. The numbers are those of the sections below.
+# Click on your answer: at most three clicks. The numbers are sections.
 #
-# <details><summary><b>Is every batch finite?</b> <code>torch.isfinite(batch).all()</code> &nbsp; No</summary>
+# <details><summary><b>Is every batch finite?</b> <code>torch.isfinite(batch).all()</code>&nbsp; No</summary>
 #
 # The data did it: a missing value, a constant column that was standardised, a logarithm of 0 in the preparation. Drop or fill such values before training. Section 8.
 # </details>
-# <details><summary><b>Is every batch finite?</b> &nbsp; Yes</summary>
-# <details><summary>&nbsp; <b>Did the loss grow before?</b> <code>print(loss.item())</code> &nbsp; Yes, for several iterations</summary>
+# <details><summary><b>Is every batch finite?</b>&nbsp; Yes</summary>
+# <details><summary>&nbsp;<b>Did the loss grow before?</b> <code>print(loss.item())</code>&nbsp; Yes, for several iterations</summary>
 #
 # Divergence: lower the learning rate, or bound the network. Section 1, and section 12 if the loss is a square.
 # </details>
-# <details><summary>&nbsp; <b>Did the loss grow before?</b> &nbsp; No, and in 32 bits it stays finite: <code>torch.autocast(..., enabled=False)</code></summary>
+# <details><summary>&nbsp;<b>Did the loss grow before?</b>&nbsp; No, and in 32 bits it stays finite: <code>torch.autocast(..., enabled=False)</code></summary>
 #
 # Half precision: the cliff of a sigmoid or a softmax, an overflow, a shared scaler (4), an epsilon that is 0 (5). Compute loss and optimiser in float32.
 # </details>
-# <details><summary>&nbsp; <b>Did the loss grow before?</b> &nbsp; No, and it ends in 32 bits, too</summary>
-# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> <code>torch.isfinite(loss)</code> is False</summary>
+# <details><summary>&nbsp;<b>Did the loss grow before?</b>&nbsp; No, and it ends in 32 bits, too</summary>
+# <details><summary>&nbsp;&nbsp;<b>Which came first?</b> <code>torch.isfinite(loss)</code> is False</summary>
 #
 # The forward pass: the log of a sigmoid or a softmax (2) or of a spectrum (10), a mean of nothing (6), the std of one sample (7), a division by 0 (11). Bound what goes in from below; let one function take sigmoid and log.
 # </details>
-# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> The loss was finite, <code>[torch.isfinite(p.grad).all() for p in model.parameters()]</code> holds a False</summary>
+# <details><summary>&nbsp;&nbsp;<b>Which came first?</b> The loss was finite, <code>[torch.isfinite(p.grad).all() for p in model.parameters()]</code> holds a False</summary>
 #
 # The backward pass: a root or a norm at 0 (3), a variance of 0 (7), a log in a `where` (9). Add a small number *inside* the root; in a `where`, choose the argument, too.
 # </details>
-# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> Loss and gradients were finite, <code>torch.isfinite(p).all()</code> is not</summary>
+# <details><summary>&nbsp;&nbsp;<b>Which came first?</b> Loss and gradients were finite, <code>torch.isfinite(p).all()</code> is not</summary>
 #
 # The optimiser: its epsilon or its moments. Keep them in float32. Section 5.
 # </details>
-# <details><summary>&nbsp;&nbsp; <b>Which came first?</b> I cannot tell</summary>
+# <details><summary>&nbsp;&nbsp;<b>Which came first?</b> I cannot tell</summary>
 #
 # Put `guard` around the loop and read its verdict: notebook 10.
 # </details>
@@ -512,7 +512,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 # - A NaN has a phase: data, forward, backward or optimiser. Find the phase first, then the operation.
 # - A finite loss proves little: several causes live in the backward pass or in the optimiser.
 # - Each cause has a quantity to watch: plot that, not the loss.
-# - Most fixes are one line, at the operation. Clipping gradients is not one of them.
+# - Most fixes are one line, at the operation.
 #
 # ## Three questions
 #
@@ -520,7 +520,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 #
 # <details><summary>A. Zeros</summary>
 #
-# One could think so: exp of minus infinity is 0. But a softmax divides by the sum of the row, and that is 0 too.
+# The exp of minus infinity is 0. But a softmax divides by the sum of the row, and that is 0 too.
 # </details>
 # <details><summary>B. NaN</summary>
 #
@@ -539,7 +539,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 # </details>
 # <details><summary>B. The log made an infinity, the sigmoid turned it into NaN</summary>
 #
-# Yes: the slope of the sigmoid there is 0, and 0 times infinity is NaN. The one is the cause, the other the first victim.
+# Yes: the slope of the sigmoid there is 0, and 0 times infinity is NaN.
 # </details>
 # <details><summary>C. The guard reports the last operation before the loss</summary>
 #
@@ -550,7 +550,7 @@ for gradient in ([math.inf, 1.0], [math.nan, 1.0]):
 #
 # <details><summary>A. The learning rate</summary>
 #
-# Divergence shows in the norm for several iterations, as in section 1. A lower rate may only delay what happened here.
+# Divergence shows in the norm for several iterations, as in section 1.
 # </details>
 # <details><summary>B. The batch, and the extreme values of what enters a log, a root or a division</summary>
 #
