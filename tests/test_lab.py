@@ -545,7 +545,7 @@ def test_a_recorded_run_is_shown_step_by_step_and_nothing_is_trained(new, folder
     run, frame = page.last("run"), page.last("frame")
     trace = train_of(folder, 0)
     assert run["recorded"] and run["nanAt"] == trace.nan_at and list(run["stops"]) == list(range(1, trace.nan_at + 1))
-    np.testing.assert_array_equal(rows(page)[:, 0], trace.loss_g)
+    np.testing.assert_array_equal(frame["highs"].reshape(-1, len(QUANTITIES))[:, 0], trace.loss_g)
     assert f"NaN at iteration {trace.nan_at}: log(1 - D(G(z))) of sample" in frame["verdict"]["words"]
     curves = set()
     for stop in run["stops"]:
@@ -575,9 +575,12 @@ def test_a_damaged_recording_is_a_sentence_and_the_live_run_stays(new, folder):
 
 
 def test_the_recorded_lives_are_offered_for_a_class_and_its_guesses(new, folder):
-    (lives,) = new(SMALL, folder=folder).got[0]["lives"]
+    page = new(SMALL, folder=folder)
+    (lives,) = page.got[0]["lives"]
     assert lives["lr"] == 1e-3 and lives["iterations"] == [train_of(folder, seed).nan_at for seed in (0, 1)]
     assert lives["settings"]["fix"] == "no fix" and lives["settings"]["batch"] == 64
+    page("open", id="pulses_lr1e-3", seed=0)
+    assert lives["settings"].items() < page.last("run")["settings"].items(), "they are drawn over a recorded run too"
 
 
 def test_a_folder_without_recordings_is_a_sentence(new, tmp_path):

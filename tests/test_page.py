@@ -253,7 +253,7 @@ def test_a_recorded_run_says_what_python_says_of_it(open_page):
     for seed, trace in enumerate(recorded("pulses_lr1e-5")[:2]):
         if seed:
             choose(page, "Recorded seed", str(seed))
-        status(page, f"recorded with PyTorch, naive loss, batch 64, seed {seed} ")
+        status(page, f"recorded with PyTorch, naive loss, batch 64, seed {seed}, ")
         page.get_by_role("slider", name="Iteration shown").focus()
         page.keyboard.press("Home")
         page.keyboard.press("End")

@@ -12,7 +12,6 @@ import gzip
 import hashlib
 import json
 import re
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -23,16 +22,15 @@ HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 sys.path.insert(0, str(ROOT))
 
-from utils.sweep import DATA, recorded  # noqa: E402
-from utils.trace import Trace  # noqa: E402
+from utils.lab.recorded import Recorded, lives  # noqa: E402
+from utils.lab.view import STYLE, bundle, join  # noqa: E402
+from utils.sweep import DATA  # noqa: E402
 
-VIEW = runpy.run_path(str(ROOT / "utils" / "lab" / "view" / "__init__.py"))
-STYLE, bundle, join = (VIEW[name] for name in ("STYLE", "bundle", "join"))
 PAGE, ENGINE, NOTE = HERE / "index.html", HERE / "engine.wasm", HERE / "engine.json"
 WORKER = ("chances", "verdict", "run", "recorded", "worker")  # each uses only those before it
 SOURCES = ("engine.ts", "package.json", "package-lock.json")  # what the engine's bytes follow from
 RECORDED = {"pulses_lr1e-5": 4, "pulses_lr3e-4": 1}  # runs in the page, of folders that are there
-ATLASES = 6  # of a run, at most
+ATLASES, NONE = 6, np.zeros(0)  # of a run, at most; no numbers
 
 
 def text(name: str) -> str:
@@ -55,7 +53,15 @@ def bare(code: str) -> str:
 
 def packed(value) -> str:
     """JSON, gzip, base64. The bytes may differ between versions of zlib; unpacked() of them does not."""
-    return base64.b64encode(gzip.compress(json.dumps(value, separators=(",", ":")).encode(), 9, mtime=0)).decode()
+    text = json.dumps(value, separators=(",", ":"), default=numbers)
+    return base64.b64encode(gzip.compress(text.encode(), 9, mtime=0)).decode()
+
+
+def numbers(array: np.ndarray) -> dict:
+    """An array as recorded.js reads it: whole numbers, or to the 3 digits that the view shows; what is not finite as a word."""
+    words = {np.inf: "Infinity", -np.inf: "-Infinity"}
+    rounded = array.tolist() if array.dtype.kind == "i" else [float(f"{v:.3g}") for v in array.ravel().tolist()]
+    return {"numbers": [v if np.isfinite(v) else words.get(v, "NaN") for v in rounded]}
 
 
 def unpacked(page: str) -> list:
@@ -65,52 +71,39 @@ def unpacked(page: str) -> list:
     return [*values, re.sub(r'(<script type="text/plain" id="\w+">).*?(</script>)', r"\1\2", page)]
 
 
-# ---- what is recorded
+# ---- what is recorded: the lab's own messages, with fewer numbers
 
 
-def lives() -> list[dict]:
+def settings(lab: dict) -> dict:
+    """The lab's settings as this page has them."""
+    return {"loss": "naive"} | {name: lab[name] for name in ("batch", "latent", "seed") if name in lab}
+
+
+def page_lives() -> list[dict]:
     """The recorded lives of the main recipe, a rate each, for guesses to be drawn over."""
-    settings, rates = {"loss": "naive", "batch": 64, "latent": 1}, []
-    for folder in sorted(DATA.glob("pulses_lr*")):
-        traces = recorded(folder)
-        ends = [trace.nan_at for trace in traces if trace.nan_at]
-        rates.append({"lr": traces[0].recipe.lr, "settings": settings, "iterations": ends})
-    return rates
+    return [one | {"settings": settings(one["settings"])} for one in lives(DATA) if one["settings"]["data"] == "pulses"]
 
 
-def thin(trace: Trace, buckets: int = 400, keep: int = 100) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The last `keep` iterations one by one and the others in buckets: (their last iterations (entries,), lowest and highest
-    values (entries, 9) each)."""
-    envelopes = [trace.envelope(name) for name in trace.values]
-    low, high = (np.stack([pair[side] for pair in envelopes], 1) for side in (0, 1))
-    edges = np.searchsorted(trace.iteration, np.linspace(0, trace.iterations - keep, buckets + 1), side="right")
-    starts = np.unique(np.concatenate([edges[:-1], np.arange(edges[-1], len(trace.iteration))]))
-    ends = np.append(starts[1:], len(trace.iteration)) - 1
-    return trace.iteration[ends], np.fmin.reduceat(low, starts), np.fmax.reduceat(high, starts)
+def thin(frame: dict, buckets: int = 400, keep: int = 100) -> dict:
+    """Iteration, lowest and highest values of a frame's rows: the last `keep` iterations one by one, the others in buckets."""
+    at = frame["at"]
+    edges = np.searchsorted(at, np.linspace(0, at[-1] - keep, buckets + 1), side="right")
+    starts = np.unique(np.concatenate([edges[:-1], np.arange(edges[-1], len(at))]))
+    lows, highs = np.fmin.reduceat(frame["lows"], starts), np.fmax.reduceat(frame["highs"], starts)
+    return {"at": at[np.append(starts[1:], len(at)) - 1], "lows": lows, "highs": highs}
 
 
-def half(array) -> str:
-    with np.errstate(over="ignore"):
-        return "half:" + base64.b64encode(np.asarray(array).astype("<f2").tobytes()).decode()
-
-
-def single(array) -> str:
-    return "single:" + base64.b64encode(np.asarray(array).astype("<f4").tobytes()).decode()
-
-
-def record(trace: Trace) -> dict:
-    """A run as recorded.js reads it."""
-    at, lows, highs = thin(trace)
-    atlas, batch = trace.atlas, trace.last_batch
-    chosen = np.unique(np.linspace(0, len(atlas["iteration"]) - 1, ATLASES).round().astype(int))
-    image = np.round(2 * atlas["image"][chosen].astype(np.float32)) / 2  # steps of 0.5 mV pack well
-    return {
-        "lr": trace.recipe.lr, "seed": trace.seed, "batch": trace.recipe.batch,
-        "iterations": trace.iterations, "nanAt": trace.nan_at,
-        "at": single(at), "lows": half(lows), "highs": half(highs),
-        "atlasAt": single(atlas["iteration"][chosen]), "curve": half(atlas["logit"][chosen]), "image": half(image),
-        "z": single(batch["z"]), "realLogits": single(batch["real_logits"]), "fakeLogits": single(batch["fake_logits"]),
-    }  # fmt: skip
+def record(path: Path) -> dict:
+    """A recorded run as recorded.js reads it: its Run, its Frame, and some of its atlases."""
+    recorded = Recorded(0, path)
+    run, frame, kept = recorded.about(), recorded.frame(), recorded.trace.atlas["iteration"]
+    chosen = kept[np.unique(np.linspace(0, len(kept) - 1, ATLASES).round().astype(int))]
+    atlases = [{name: recorded.moment(at)[name] for name in ("atlasAt", "curve", "image")} for at in chosen]
+    for atlas in atlases:
+        atlas["image"] = np.round(2 * atlas["image"]) / 2  # steps of 0.5 mV pack well
+    title = f"recorded with PyTorch, naive loss, batch {run['batch']}, seed {recorded.trace.seed}"
+    run |= {"title": title, "settings": settings(run["settings"]), "real": NONE}  # the page draws its own
+    return {"run": run, "frame": frame | thin(frame) | dict.fromkeys(("fake", "image", "curve"), NONE), "atlases": atlases}
 
 
 # ---- the page
@@ -121,10 +114,11 @@ def page() -> str:
     worker = join(*(text(f"{name}.js") for name in WORKER))
     parts = {
         "style": bare(STYLE), "page": bare(bundle(text("page.js"))), "worker": bare(worker),
-        "wasm": base64.b64encode(ENGINE.read_bytes()).decode(), "lives": lives(),
+        "wasm": base64.b64encode(ENGINE.read_bytes()).decode(), "lives": page_lives(),
     }  # fmt: skip
-    there = {name: seeds for name, seeds in RECORDED.items() if (DATA / name).is_dir()}
-    records = {name.replace("_lr", ", "): [record(trace) for trace in recorded(name)[:seeds]] for name, seeds in there.items()}
+    paths = {name: [DATA / name / f"seed{seed:03d}.npz" for seed in range(seeds)] for name, seeds in RECORDED.items()}
+    there = {name: found for name, found in paths.items() if (DATA / name).is_dir()}
+    records = {name.replace("_lr", ", "): [record(path) for path in found] for name, found in there.items()}
     return text("page.html").replace("PACKED", packed(parts)).replace("RECORDS", packed(records))
 
 

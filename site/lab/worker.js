@@ -191,7 +191,7 @@ const COMMANDS = {
   },
   open({ id, seed }) {
     halt();
-    recorded = new Recorded(engine, ++tags, page.records[id][seed], pulses);
+    recorded = new Recorded(++tags, page.records[id][seed], pulses);
     postMessage(recorded.run);
     postMessage(recorded.frame);
   },

@@ -13,6 +13,7 @@ from utils import data
 from utils.autopsy import explain_trace
 from utils.checks import of_type, shown
 from utils.lab.run import about, verdict
+from utils.recipe import Recipe
 from utils.trace import ATLAS_Z, QUANTITIES, Trace
 
 FAR = np.abs(ATLAS_Z) <= 2  # what 95 of 100 draws look like
@@ -33,6 +34,11 @@ def listed(folder: Path) -> list[dict]:
     return [{"id": name, "label": name.replace("_lr", ", "), "seeds": count} for name, count in names.items() if count]
 
 
+def settings(recipe: Recipe) -> dict:
+    """What the controls say of a recipe that has no fix."""
+    return {"fix": "no fix"} | {name: getattr(recipe, name) for name in ("data", "batch", "latent", "hidden_g", "hidden_d")}
+
+
 @functools.cache
 def lives(folder: Path) -> list[dict]:
     """The Lives in a folder: when each of its runs turned NaN. A damaged file counts for nothing."""
@@ -43,9 +49,9 @@ def lives(folder: Path) -> list[dict]:
             with contextlib.suppress(Exception), np.load(path, allow_pickle=False) as file:  # open() says what is wrong with it
                 if not np.isfinite([file["values.loss_g"][-1], file["values.loss_d"][-1]]).all():
                     ends.append(int(file["width"].sum()))
-        settings = {"data": name, "fix": "no fix", "batch": 64, "latent": 1, "hidden_g": 512, "hidden_d": 2048}
         with contextlib.suppress(ValueError):  # a foreign folder
-            found.append({"lr": float(rate), "settings": settings, "iterations": sorted(ends)})
+            recipe = Recipe(data=name, lr=float(rate))
+            found.append({"lr": recipe.lr, "settings": settings(recipe), "iterations": sorted(ends)})
     return found
 
 
@@ -62,20 +68,19 @@ class Recorded:
         # stops: the first and last iterations, each atlas, and evenly between
         kept, even = trace.atlas.get("iteration", []), np.linspace(1, end, 200)
         stops = np.unique(np.concatenate([np.arange(1, 41), np.arange(end - 40, end + 1), kept, even]).astype(int))
-        recipe, title = trace.recipe, f"recorded, {trace.recipe.data}, seed {trace.seed}"
-        settings = {"data": recipe.data, "batch": recipe.batch, "seed": trace.seed}
         stops = stops[(stops >= 1) & (stops <= end)]
+        recipe, title = trace.recipe, f"recorded: {trace.recipe.data}, seed {trace.seed}"
         more = {"recorded": True, "nanAt": trace.nan_at, "hazard": None, "stops": stops}
-        return about(self.tag, recipe, self.data, settings, title, **more)
+        return about(self.tag, recipe, self.data, settings(recipe) | {"seed": trace.seed}, title, **more)
 
     def frame(self, *_) -> dict:
         """The Frame with all its rows."""
-        trace, lr, none = self.trace, self.trace.recipe.lr, np.zeros(0)
+        trace, none = self.trace, np.zeros(0)
         lows, highs = (np.stack(part, 1) for part in zip(*(trace.envelope(name) for name in QUANTITIES)))
         return self.moment(trace.iterations) | {
-            "type": "frame", "state": "ended" if trace.nan_at else "paused", "at": trace.iteration, "lows": lows,
-            "highs": highs, "rows": np.stack([trace.values[name] for name in QUANTITIES], 1), "hazardAt": none, "hazards": none,
-            "rates": [[1, lr]], "rate": lr, "speed": None, "dead": False, "rewind": None,
+            "type": "frame", "state": "ended" if trace.nan_at else "paused",
+            "at": trace.iteration, "lows": lows, "highs": highs, "hazardAt": none, "hazards": none,
+            "rates": [[1, trace.recipe.lr]], "rate": trace.recipe.lr, "speed": None, "dead": False, "rewind": None,
         }  # fmt: skip
 
     def moment(self, iteration: int) -> dict:

@@ -22,7 +22,7 @@ export class Series {
 
   /** The rows of a frame, dropping those that are already here. @param {import("./types.js").Frame} frame */
   append({ rows, iteration, at, lows = rows, highs = rows }) {
-    const width = QUANTITIES.length, count = rows.length / width;
+    const width = QUANTITIES.length, count = highs.length / width;
     for (let k = 0; k < count; k++) {
       const part = array => array.slice(k * width, (k + 1) * width), entry = { at: at ? at[k] : iteration - count + 1 + k };
       if (entry.at > this.last) this.recent.push({ ...entry, low: part(lows), high: part(highs) });

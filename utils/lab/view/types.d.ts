@@ -88,9 +88,9 @@ export interface Verdict {
 export interface Frame extends Picture {
   type: "frame";
   state: "ready" | "running" | "paused" | "ended"; // ended: a loss is not finite, only Reset (or a fork) goes on
-  rows: Float32Array; // (new, 9) since the last frame, in the order of Quantity
-  at?: Float32Array; // (new,) iteration of each row; without it rows are consecutive and end at `iteration`
-  lows?: Float32Array; highs?: Float32Array; // (new, 9) extremes where a row is the mean of many iterations; else absent
+  rows?: Float32Array; // (new, 9) since the last frame, in the order of Quantity; of a recorded run, instead of these ...
+  lows?: Float32Array; highs?: Float32Array; // (new, 9) ... the extremes of the iterations that each of its rows stands for ...
+  at?: Float32Array; // (new,) ... and the last one of these; without it rows are consecutive and end at `iteration`
   hazardAt: Float32Array; hazards: Float32Array; // (looks,) iterations since the last frame, the chance that this batch kills the run
   rates: [number, number][]; // history: [iteration from which, rate], first [1, lr]
   rate: number; // the rate in force at this iteration (the slider's times warm-up or anneal)

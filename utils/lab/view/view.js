@@ -239,7 +239,7 @@ export class View {
   /** How things stand, in numbers. */
   status() {
     const { run, frame } = this, row = this.series.entries.at(-1);
-    if (run.recorded) return `${run.title} · learning rate ${rateText(run.lr)} · recorded`;
+    if (run.recorded) return this.headline;
     const at = name => short(row?.high[QUANTITIES.indexOf(name)] ?? NaN);
     return [
       this.controls.differing(run).length && run.title, frame.state,
