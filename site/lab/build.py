@@ -101,7 +101,7 @@ def record(path: Path) -> dict:
     atlases = [{name: recorded.moment(at)[name] for name in ("atlasAt", "curve", "image")} for at in chosen]
     for atlas in atlases:
         atlas["image"] = np.round(2 * atlas["image"]) / 2  # steps of 0.5 mV pack well
-    title = f"recorded with PyTorch, naive loss, batch {run['batch']}, seed {recorded.trace.seed}"
+    title = f"recorded with PyTorch, naive loss, batch {recorded.trace.recipe.batch}, seed {recorded.trace.seed}"
     run |= {"title": title, "settings": settings(run["settings"]), "real": NONE}  # the page draws its own
     return {"run": run, "frame": frame | thin(frame) | dict.fromkeys(("fake", "image", "curve"), NONE), "atlases": atlases}
 

@@ -8,7 +8,7 @@ import { explain } from "./verdict.js";
 /** @typedef {import("../../utils/lab/view/types.js").Picture} Picture */
 /** @typedef {{loss: string, batch: number, latent: number, seed: number}} Settings */
 /** @typedef {{lr: number, loss: number, d: boolean, g: boolean}} Done   what an iteration depends on, beside the state */
-/** @typedef {{iteration: number, words: string, term?: string, side: "fake"|"real"|null, index: number|null, rare?: string}} Verdict */
+/** @typedef {{iteration: number, words: string, side: "fake"|"real"|null, index: number|null}} Verdict */
 
 export const LOSSES = ["naive", "from the logit", "BCELoss", "epsilon"]; // in the engine's order
 export const WIDTH = 9, DIMENSION = 64, REACH = 6; // numbers in a row and in a pulse; the atlas goes from -6 to 6

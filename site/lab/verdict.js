@@ -27,7 +27,7 @@ function general(v) {
  * @param {(sample: number) => ArrayLike<number>} latentOf   a generated sample's latent
  * @param {number} loss @param {(logit: number, real: boolean) => boolean} broken   is this term not finite?
  * @param {number} low @param {number} high   the cliffs
- * @returns {{words: string, term?: string, side: "fake"|"real"|null, index: number|null, rare?: string}} */
+ * @returns {{words: string, side: "fake"|"real"|null, index: number|null}} */
 export function explain(real, fake, latentOf, loss, broken, low, high) {
   for (const [side, of, logits] of /** @type {const} */ ([["real", "real", real], ["fake", "generated", fake]])) {
     const index = logits.findIndex(v => !Number.isFinite(v));
@@ -43,9 +43,10 @@ export function explain(real, fake, latentOf, loss, broken, low, high) {
     const index = logits.findIndex(v => broken(v, wanted)), count = logits.filter(v => broken(v, wanted)).length;
     if (!count) continue;
     const why = logits[index] > 0 ? `above ${high.toFixed(2)} float32 rounds D to 1` : `below ${low.toFixed(1)} float32 rounds D to 0`;
-    const others = count > 1 ? ` The same happened to ${count} of the ${logits.length} samples.` : "", rare = side === "fake" ? rarity(latentOf(index)) : undefined;
-    const words = `${term} of sample ${index} is -inf. Its logit is ${logits[index].toFixed(1)}; ${why}.${others}${rare ? ` Its latent is ${rare}.` : ""}`;
-    return { words, term, side, index, rare };
+    const others = count > 1 ? ` The same happened to ${count} of the ${logits.length} samples.` : "";
+    const rare = side === "fake" ? ` Its latent is ${rarity(latentOf(index))}.` : "";
+    const words = `${term} of sample ${index} is -inf. Its logit is ${logits[index].toFixed(1)}; ${why}.${others}${rare}`;
+    return { words, side, index };
   }
   return { words: "no single term is infinite: their sum overflowed.", side: null, index: null };
 }

@@ -39,7 +39,7 @@ function show(next) {
   [run, recorded, free, sent, looksSent] = [next, null, true, 0, 0];
   const { settings, low, high } = run, { loss, batch, latent, seed } = settings, naive = loss === "naive";
   postMessage({
-    type: "run", run: run.tag, lr: run.rates[0][1], settings, batch, latent, slice: latent > 1, recorded: false, nanAt: null,
+    type: "run", run: run.tag, lr: run.rates[0][1], settings, slice: latent > 1, recorded: false, nanAt: null,
     title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}`,
     kind: "series", dimension: DIMENSION, unit: "mV", real: pulses, scores: true, signed: false, reach: REACH, averaged: false,
     low: naive ? low : null, high: naive ? high : null, hazard: !naive ? null : latent > 1 ? "sampled" : "exact",
@@ -52,11 +52,10 @@ function show(next) {
 function publish() {
   due = !free;
   if (due || recorded) return;
-  const { looks, rates } = run, fresh = looks.slice(looksSent);
+  const { looks, rates } = run;
   postMessage({
     ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates, rate: run.lr,
-    hazardAt: Float32Array.from(fresh, ([at]) => at), hazards: Float32Array.from(fresh, ([, chance]) => chance),
-    speed, dead: run.dead, rewind: state === "running" ? null : run.rewind, said,
+    looks: Float32Array.from(looks.slice(looksSent).flat()), speed, dead: run.dead, rewind: state === "running" ? null : run.rewind, said,
   });
   [sent, looksSent, free, framed] = [run.made, looks.length, false, performance.now()];
 }

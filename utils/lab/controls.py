@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from utils.checks import number, of_type, one_of, whole
 from utils.data import DATA_SETS
 from utils.recipe import FIXES, RECOMMENDED, Recipe
 
 MENU = FIXES | {"recommended": RECOMMENDED}  # one fix at a time, or what the series recommends
-BOXES = {"batch": (2, 8192), "seed": (0, 2**32 - 1), "latent": (1, 1024), "hidden_g": (1, 8192), "hidden_d": (1, 8192)}
-LABELS = {"hidden_g": "Width of G", "hidden_d": "Width of D"}
+BOXES = {  # of whole numbers: what is written beside it, the smallest number, and the largest
+    "batch": ("Batch", 2, 8192), "seed": ("Seed", 0, 2**32 - 1), "latent": ("Latent", 1, 1024),
+    "hidden_g": ("Width of G", 1, 8192), "hidden_d": ("Width of D", 1, 8192),
+}  # fmt: skip
+rate = partial(number, "the lab's learning rate", at_least=1e-6, at_most=0.1)  # one that the slider has
 
 
-def rate(lr) -> float:
-    """A learning rate that the slider has, to its last digit."""
-    return number("the lab's learning rate", lr, at_least=1e-6, at_most=0.1)
+def read(boxes: dict, whose: str = "") -> dict:
+    """What the boxes hold; ValueError or TypeError for what they may not."""
+    return {name: whole(whose + name, boxes.get(name), low, high) for name, (_, low, high) in BOXES.items()}
 
 
 class Controls:
@@ -21,9 +26,8 @@ class Controls:
 
     def __init__(self, recipe: Recipe, seed: int):
         of_type("recipe", recipe, Recipe, "a Recipe")
-        self.lr, boxes = rate(recipe.lr), {"seed": seed} | {name: getattr(recipe, name) for name in BOXES if name != "seed"}
-        boxes = {name: whole(f"the lab's {name}", boxes[name], *limits) for name, limits in BOXES.items()}
-        own = {"lr": recipe.lr, "data": recipe.data} | {name: value for name, value in boxes.items() if name != "seed"}
+        self.lr, boxes = rate(recipe.lr), read(vars(recipe) | {"seed": seed}, "the lab's ")
+        own = {name: getattr(recipe, name) for name in ("lr", "data", *BOXES) if name != "seed"}
         fix = next((fix for fix, changes in MENU.items() if Recipe(**own | changes) == recipe), None)
         self.base, self.menu = Recipe(), MENU
         if fix is None:  # one option more, which the fixes are applied to
@@ -34,19 +38,19 @@ class Controls:
     def fields(self) -> list[dict]:
         """The Fields of types.d.ts."""
         menus = {"data": list(DATA_SETS), "fix": list(self.menu)}
-        kinds = {name: {"kind": "choice", "options": options} for name, options in menus.items()}
-        kinds |= {name: {"kind": "whole", "min": low, "max": high} for name, (low, high) in BOXES.items()}
-        labels = {name: LABELS.get(name, name.title()) for name in self.values}
-        return [{"name": name, "label": labels[name], "value": value, **kinds[name]} for name, value in self.values.items()]
+        fields = {name: {"label": name.title(), "kind": "choice", "options": menu} for name, menu in menus.items()}
+        for name, (label, low, high) in BOXES.items():
+            fields[name] = {"label": label, "kind": "whole", "min": low, "max": high}
+        return [{"name": name, "value": self.values[name], **field} for name, field in fields.items()]
 
     def recipe(self, settings: dict, lr: float) -> tuple[Recipe, dict, str]:
         """(recipe, settings, title) of a choice; the title says what a fix made of the boxes."""
         one_of("fix", settings.get("fix"), self.menu)
-        boxes = {name: whole(name, settings.get(name), *limits) for name, limits in BOXES.items()}
-        own = {"lr": lr, "data": settings.get("data")} | {name: value for name, value in boxes.items() if name != "seed"}
-        recipe = Recipe(**vars(self.base) | own | self.menu[settings["fix"]])
-        parts = [recipe.data, settings["fix"], f"batch {recipe.batch}"]
-        parts += [f"latent {recipe.latent}"] if recipe.latent > 1 else []
-        wide = (recipe.hidden_g, recipe.hidden_d) == (512, 2048)
-        parts += [] if wide else [f"widths {recipe.hidden_g} and {recipe.hidden_d}"]
-        return recipe, dict(settings), ", ".join([*parts, f"seed {boxes['seed']}"])
+        boxes = read(settings)
+        seed = boxes.pop("seed")
+        recipe = Recipe(**vars(self.base) | boxes | {"lr": lr, "data": settings.get("data")} | self.menu[settings["fix"]])
+        latent = f"latent {recipe.latent}" if recipe.latent > 1 else ""
+        usual = (recipe.hidden_g, recipe.hidden_d) == (512, 2048)
+        widths = "" if usual else f"widths {recipe.hidden_g} and {recipe.hidden_d}"
+        parts = [recipe.data, settings["fix"], f"batch {recipe.batch}", latent, widths, f"seed {seed}"]
+        return recipe, dict(settings), ", ".join(filter(None, parts))

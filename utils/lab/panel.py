@@ -52,10 +52,10 @@ class Lab(anywidget.AnyWidget):
         self.controls = Controls(Recipe(lr=1e-3) if recipe is None else recipe, seed)
         self.threads = "google.colab" not in sys.modules if threads is None else flag("threads", threads)
         self.folder, self.lr = checked(folder), self.controls.lr
-        self.lock, self.stop, self.thread = threading.RLock(), threading.Event(), None
-        self.worked: threading.Event | None = None  # the `stop` of the thread that trains
+        self.lock, self.thread = threading.RLock(), None
+        self.stop: threading.Event | None = None  # of the thread that trains, if one does
         self.run: Run | None = None  # the live one; built when a page asks for it
-        self.recorded: Recorded | None = None  # the one on show
+        self.shown: Run | Recorded | None = None  # that one, or a recorded one
         self.tags, self.outcomes, self.pages, self.queue = itertools.count(1), {}, 0, []
         self.unseen, self.heard, self.pace, self.speed = [], 0.0, "normal", None  # unseen: iterations of frames under way
         super().__init__()
@@ -72,16 +72,12 @@ class Lab(anywidget.AnyWidget):
     @property
     def running(self) -> bool:
         """Is a run going on? It is until its last iteration has been made."""
-        return self.worked is not None
-
-    @property
-    def shown(self) -> Run | Recorded | None:
-        """The run on show, a live or a recorded one."""
-        return self.recorded or self.run
+        return self.stop is not None
 
     def pause(self) -> None:
         """Stop after one more iteration. Takes no lock, so it never waits."""
-        self.stop.set()
+        if stop := self.stop:
+            stop.set()
 
     def join(self, seconds: float = 30.0) -> None:
         """Wait until the thread, if there is one, has ended."""
@@ -94,7 +90,7 @@ class Lab(anywidget.AnyWidget):
         self.join()
         with self.lock:
             if self.pages <= 0:
-                self.run = self.recorded = None
+                self.run = self.shown = None
 
     # ---- what the view says
 
@@ -144,10 +140,10 @@ class Lab(anywidget.AnyWidget):
 
     def _hear_start(self, command: dict) -> None:
         self._meant(command)
-        if self.running and not self.stop.is_set():
+        if self.stop and not self.stop.is_set():
             return
         # Each start has its own Event, so that a thread told to stop is never woken by the next start: that one takes over.
-        self.stop = self.worked = threading.Event()
+        self.stop = threading.Event()
         self.speed, self.started = None, self.run.count  # from where normal speed accelerates
         if not self.threads:
             return self._work(self.run, self.stop)
@@ -165,11 +161,11 @@ class Lab(anywidget.AnyWidget):
         self._begin(command["settings"])
 
     def _hear_scrub(self, command: dict) -> None:
-        if not self.running and (self.recorded or self.run.made):
+        if not self.running and self.shown.rewind:
             self._tell(self.shown.moment(int(command["iteration"])) | {"type": "moment"})
 
     def _hear_fork(self, command: dict) -> None:
-        if not self.running and self.run.made and not self.recorded:
+        if not self.running and self.shown is self.run and self.run.rewind:
             self.lr = rate(command["lr"])
             changed = self.run.settings | {"fix": command["settings"]["fix"]}
             recipe = self.controls.recipe(changed, self.lr)
@@ -197,15 +193,15 @@ class Lab(anywidget.AnyWidget):
         self.lr, self.pace, self.unseen = rate(command["lr"]), command["speed"], []  # whoever presses a button sees the page
         if command["settings"] != self.run.settings or self.run.verdict:
             self._begin(command["settings"])
-        elif self.recorded:
+        elif self.shown is not self.run:
             self._show(self.run)
 
     def _show(self, run: Run | Recorded) -> None:
         """A run comes on show, with all its rows."""
-        self.recorded = run if isinstance(run, Recorded) else None
-        if not self.recorded and run is not self.run:
+        self.shown = run
+        if isinstance(run, Run) and run is not self.run:
             self.pause()
-            self.run, self.worked = run, None
+            self.run, self.stop = run, None
         self._tell(run.about())
         self.unseen = []
         self._publish(everything=True)
@@ -231,9 +227,8 @@ class Lab(anywidget.AnyWidget):
         except Exception as error:
             said = stopped(error)
         with self.lock:
-            stop.set()
-            if self.worked is stop:
-                self.worked = None
+            if self.stop is stop:
+                self.stop = None
                 if self.shown is run:
                     self._publish(said)
 
@@ -245,7 +240,7 @@ class Lab(anywidget.AnyWidget):
             while self.queue:  # somebody waits for the lock
                 time.sleep(0.001)
             with self.lock:
-                if self.worked is not stop:  # another run, or another Start of this one
+                if self.stop is not stop:  # another run, or another Start of this one
                     return ""
                 now, wait = time.monotonic(), self._wait(run)
                 silent = self.threads and now - max(self.heard, began) > SILENCE

@@ -7,9 +7,7 @@ import functools
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from utils import data
 from utils.autopsy import explain_trace
 from utils.checks import of_type, shown
 from utils.lab.run import about, verdict
@@ -29,9 +27,9 @@ def checked(folder) -> Path:
 
 def listed(folder: Path) -> list[dict]:
     """The RecordedRuns of a folder, the main data set first."""
-    names = {path.name: len(list(path.glob("seed*.npz"))) for path in sorted(folder.glob("*_lr*"))}
-    names = dict(sorted(names.items(), key=lambda item: not item[0].startswith("pulses")))
-    return [{"id": name, "label": name.replace("_lr", ", "), "seeds": count} for name, count in names.items() if count]
+    paths = sorted(folder.glob("*_lr*"), key=lambda path: (not path.name.startswith("pulses"), path.name))
+    counts = {path.name: len(list(path.glob("seed*.npz"))) for path in paths}
+    return [{"id": name, "label": name.replace("_lr", ", "), "seeds": count} for name, count in counts.items() if count]
 
 
 def settings(recipe: Recipe) -> dict:
@@ -60,7 +58,7 @@ class Recorded:
 
     def __init__(self, tag: int, path: Path):
         self.tag, self.trace = tag, Trace.load(path)
-        self.data = data.load(self.trace.recipe.data)
+        self.rewind = [1, self.trace.iterations]
 
     def about(self) -> dict:
         """The Run message."""
@@ -71,15 +69,15 @@ class Recorded:
         stops = stops[(stops >= 1) & (stops <= end)]
         recipe, title = trace.recipe, f"recorded: {trace.recipe.data}, seed {trace.seed}"
         more = {"recorded": True, "nanAt": trace.nan_at, "hazard": None, "stops": stops}
-        return about(self.tag, recipe, self.data, settings(recipe) | {"seed": trace.seed}, title, **more)
+        return about(self.tag, recipe, settings(recipe) | {"seed": trace.seed}, title, **more)
 
     def frame(self, *_) -> dict:
         """The Frame with all its rows."""
-        trace, none = self.trace, np.zeros(0)
+        trace = self.trace
         lows, highs = (np.stack(part, 1) for part in zip(*(trace.envelope(name) for name in QUANTITIES)))
         return self.moment(trace.iterations) | {
             "type": "frame", "state": "ended" if trace.nan_at else "paused",
-            "at": trace.iteration, "lows": lows, "highs": highs, "hazardAt": none, "hazards": none,
+            "at": trace.iteration, "lows": lows, "highs": highs, "looks": np.zeros(0),
             "rates": [[1, trace.recipe.lr]], "rate": trace.recipe.lr, "speed": None, "dead": False, "rewind": None,
         }  # fmt: skip
 
@@ -111,5 +109,5 @@ class Recorded:
         elif len(image):  # G was not recorded; between two columns of its atlas it is a straight line, or nearly
             picture["fake"] = np.stack([np.interp(z[:, 0], ATLAS_Z, column) for column in image.T], 1)
         if trace.nan_at:
-            picture["verdict"] = verdict(trace.nan_at, explain_trace(trace), torch.from_numpy(z), trace.recipe)
+            picture["verdict"] = verdict(trace.nan_at, explain_trace(trace))
         return picture

@@ -17,8 +17,8 @@ from dataclasses import asdict
 import numpy as np
 import torch
 
-from utils.autopsy import explain, rarity
-from utils.data import DataSet
+from utils.autopsy import Explanation, explain
+from utils.data import load
 from utils.hazard import cliffs, hazard, tail_hazard
 from utils.recipe import Recipe
 from utils.trace import ATLAS_Z, QUANTITIES
@@ -30,14 +30,15 @@ LOWEST, HIGHEST = cliffs()
 NETWORKS = ("data", "latent", "hidden_g", "hidden_d", "layers", "normalise", "prior", "bounded", "grain", "spectral")
 
 
-def about(tag: int, recipe: Recipe, data: DataSet, settings: dict, title: str, **more) -> dict:
+def about(tag: int, recipe: Recipe, settings: dict, title: str, **more) -> dict:
     """The Run message of a live or a recorded run, with what only the one or the other has in `more`."""
+    data = load(recipe.data)
     naive, exact = recipe.loss == "matlab", recipe.latent == 1 and recipe.prior == "normal"  # only matlab's log can overflow
     exact = exact and not (recipe.grain or recipe.noise or recipe.smoothing or recipe.flips)
     return {
         "type": "run", "run": tag, "settings": settings, "title": title, "dimension": data.dimension, "unit": data.unit,
         "real": data.samples[:REALS].numpy(), "recorded": False, "nanAt": None, "parent": None,
-        "lr": recipe.lr, "batch": recipe.batch, "latent": recipe.latent, "averaged": bool(recipe.ema),
+        "lr": recipe.lr, "averaged": bool(recipe.ema),
         "kind": {"pulses": "series", "digits": "image"}.get(recipe.data, "plane"),
         "low": LOWEST if naive else None, "high": HIGHEST if naive else None,
         "scores": recipe.loss in ("matlab", "logits", "bce", "epsilon", "clamp"), "signed": recipe.loss in ("hinge", "wgan"),
@@ -54,7 +55,7 @@ class Run:
 
     def __init__(self, tag: int, recipe: Recipe, settings: dict, title: str, parent: Run | None = None):
         self.tag, self.settings, self.gan, self.rates = tag, settings, GAN(recipe, settings["seed"]), []
-        self.facts = about(tag, recipe, self.gan.data, settings, title)
+        self.facts = about(tag, recipe, settings, title)
         if parent:
             self._inherit(parent.gan)
             self.facts |= {"parent": parent.tag, "forkedAt": self.gan.iteration + 1}
@@ -67,9 +68,9 @@ class Run:
         self.next_look, self.sent = 0.0, [0, 0]  # rows and looks that the view has
         self.pulls: deque[float] = deque(maxlen=16)  # of the generated samples looked at, the share that pulls at G
         self.verdict: dict | None = None
-        self.log: list[tuple] = []
-        self.past: dict[int, dict] = {}
-        self.older = self.newer = (self.count, copy.deepcopy(self.gan.state()))
+        self.log: dict[int, tuple] = {}  # of an iteration: the rate, and whether D and G moved
+        self.past: dict[int, dict] = {}  # pictures of the last iterations, once somebody has asked for one
+        self.states = deque([(self.count, copy.deepcopy(self.gan.state()))], maxlen=2)  # behind which iteration, and what
         self.shown = self._picture(None)
 
     def _inherit(self, other: GAN) -> None:
@@ -82,14 +83,9 @@ class Run:
         self.gan.lr = recipe.lr
 
     @property
-    def back(self) -> list[int]:
-        """The first and the last iteration that one can go back to."""
-        return [max(self.first, self.count - BACK + 1), self.count]
-
-    @property
-    def made(self) -> int:
-        """Iterations of its own."""
-        return self.count + 1 - self.first
+    def rewind(self) -> list[int] | None:
+        """The first and the last iteration that one can go back to, if there are any."""
+        return [max(self.first, self.count - BACK + 1), self.count] if self.count >= self.first else None
 
     # ---- iterations
 
@@ -97,20 +93,20 @@ class Run:
     def advance(self, lr: float, wanted: int, d: bool = True, g: bool = True) -> None:
         """One iteration more, of both networks or of one; `wanted` (2: half its atlas): picture the weights before."""
         self._turn(lr)
-        if self.count % BACK == 0 and self.count > self.newer[0]:
-            self.older, self.newer = self.newer, (self.count, copy.deepcopy(self.gan.state()))
-            self.log = self.log[len(self.log) - (self.count - self.older[0]) :]
-        self.log.append((lr, d, g))
+        if self.count % BACK == 0 and self.count > self.states[-1][0]:
+            self.states.append((self.count, copy.deepcopy(self.gan.state())))
         self.past.clear()
         self.count += 1
-        self._compute(self.log[-1], lambda step: self._note(step, wanted))
+        self.log[self.count] = lr, d, g
+        self.log.pop(self.count - 2 * BACK, None)  # the older state is not that old
+        self._compute(self.count, lambda step: self._note(step, wanted))
 
-    def _compute(self, done: tuple, see: Callable[[Step], None]) -> None:
-        lr, d, g = done
-        if self.gan.lr != lr:
-            self.gan.lr = lr
+    def _compute(self, iteration: int, see: Callable[[Step], None] | None) -> None:
+        """Do what the log says of an iteration; `see` is shown its batch, before the weights move."""
+        self.gan.lr, d, g = self.log[iteration]
         step = self.gan.forward()
-        see(step)
+        if see:
+            see(step)
         if step.finite:
             self.gan.update(step, d, g)
 
@@ -125,7 +121,7 @@ class Run:
         self.rows.extend(step.row)
         if not step.finite:
             why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, self.gan.recipe)
-            self.verdict = verdict(self.count, why, step.z, self.gan.recipe)
+            self.verdict = verdict(self.count, why)
         if wanted or self.verdict:
             self._look(step)
             self.shown = self._picture(step, 1 if self.verdict else wanted)
@@ -211,28 +207,28 @@ class Run:
         """A Frame: what is new since the last one, or everything; `lr` is what the slider says."""
         if everything:
             self.sent = [0, 0]
-        rows, looks = np.array(self.rows[self.sent[0] :]), np.array(self.looks[self.sent[1] :]).reshape(-1, 2)
+        rows, looks = np.array(self.rows[self.sent[0] :]), np.array(self.looks[self.sent[1] :])
         self.sent = [len(self.rows), len(self.looks)]
         state = "running" if running else "ended" if self.verdict else "paused" if self.count else "ready"
         return self.shown | {
-            "type": "frame", "state": state, "rows": rows, "hazardAt": looks[:, 0], "hazards": looks[:, 1], "rates": self.rates,
+            "type": "frame", "state": state, "rows": rows, "looks": looks, "rates": self.rates,
             "rate": lr * (self.gan.optimiser_g.param_groups[0]["lr"] / self.gan.lr),  # what a warm-up leaves of it
-            "dead": bool(self.dead), "rewind": None if running or not self.made else self.back,
+            "dead": bool(self.dead), "rewind": None if running else self.rewind,
         }  # fmt: skip
 
     # ---- going back
 
-    def _again(self, first: int, until: int, see: Callable[[Step], None] = lambda step: None) -> None:
-        """Do the iterations up to `until` once more; `see` is told of those from `first` on."""
-        count, state = self.newer if first > self.newer[0] else self.older
+    def _again(self, first: int, until: int, see: Callable[[Step], None] | None = None) -> None:
+        """Do the iterations up to `until` once more; `see` is shown those from `first` on."""
+        count, state = next(one for one in reversed(self.states) if one[0] < first)
         self.gan.load_state(state)
         for at in range(count + 1, until + 1):
-            self._compute(self.log[at - 1 - self.older[0]], see if at >= first else lambda step: None)
+            self._compute(at, see if at >= first else None)
 
     @one_thread()
     def moment(self, iteration: int) -> dict:
         """One of the last iterations as it was, as a Picture."""
-        first, last = self.back
+        first, last = self.rewind
         if not self.past:
             self._again(first, last, lambda step: self.past.update({self.gan.iteration: self._picture(step)}))
         return self.past[min(max(iteration, first), last)]
@@ -245,16 +241,13 @@ class Run:
         """
         if other := [name for name in NETWORKS if getattr(recipe, name) != getattr(self.gan.recipe, name)]:
             raise ValueError(f"A fork keeps the networks and the data, and this fix changes {' and '.join(other)}.")
-        at = min(max(iteration, self.back[0]), self.count)
+        at = min(max(iteration, self.rewind[0]), self.count)
         self._again(at, at - 1)
         return Run(tag, recipe, settings, title, self)
 
 
-def verdict(iteration: int, why, z: torch.Tensor, recipe: Recipe) -> dict:
-    """A Verdict from an Explanation and the latents (batch, columns) of its batch."""
-    found = {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": None, "index": None}
-    if why.sample is not None:
-        found |= {"side": {"generated": "fake"}.get(why.of, why.of), "index": why.sample}
-    if found["side"] == "fake":
-        found["rare"] = rarity(z[why.sample, : recipe.latent], recipe.prior)
-    return found | ({"term": why.term} if why.term else {})
+def verdict(iteration: int, why: Explanation) -> dict:
+    """A Verdict from an Explanation."""
+    side = {"real": "real", "generated": "fake"}[why.of] if why.sample is not None else None
+    words = f"NaN at iteration {iteration:,}: {why.words}"
+    return {"iteration": iteration, "words": words, "side": side, "index": why.sample}

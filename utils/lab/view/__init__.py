@@ -1,7 +1,4 @@
-"""The lab's view: plain JavaScript modules, and bundle(), which makes one module of them for a notebook or a page.
-
-Uses nothing but the standard library, so that a page can be built without torch.
-"""
+"""The lab's view: plain JavaScript modules, and bundle(), which makes one module of them for a notebook or a page."""
 
 from __future__ import annotations
 

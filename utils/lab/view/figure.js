@@ -85,8 +85,7 @@ export class Figure {
     const [r, g, b] = getComputedStyle(root.parentElement ?? root).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
     root.dataset.dark = String(r + g + b > 384);
     const style = getComputedStyle(this.grid), colours = COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]);
-    const theme = { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
-    return JSON.stringify(theme) === JSON.stringify(this.theme) ? this.theme : (this.theme = theme); // axes are kept for this one
+    return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
   }
 
   /** Draw what can be seen. */

@@ -220,7 +220,6 @@ const along = {
       const spot = plot.spots.find(({ side, index }) => side === one?.side && index === one.index);
       if (spot) plot.ring(spot, theme.size * 0.8, colour);
     }
-    plot.remark = (verdict?.rare ?? "").replace(" is as far out", "");
     const ends = () => [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
     return () => (fakeLogits.length ? `logits of ${whole(fakeLogits.length)} generated samples from ${ends()}` : "no batch yet");
   },

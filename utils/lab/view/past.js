@@ -62,7 +62,7 @@ export class Past {
   latest() {
     this.stop();
     this.position = null;
-    if (this.view.frame) this.want();
+    this.want();
   }
 
   /** Show stop k. */

@@ -39,10 +39,9 @@ export class Plot {
     const { canvas, still, pen } = this, { size } = theme, ratio = window.devicePixelRatio || 1, { round } = Math;
     const on = canvas.getBoundingClientRect(), snap = (from, to) => (round(to * ratio) - round(from * ratio)) / ratio;
     const width = snap(on.left, on.right), height = snap(on.top, on.bottom); // the pixels of the screen: else it is stretched, which blurs
-    const key = [width, height, ratio, x, y, bare].join();
-    const known = key === this.key && theme === this.theme;
+    const key = [width, height, ratio, x, y, bare, ...Object.values(theme)].join();
     Object.assign(this, { theme, axes: { x, y }, remark: "", spots: [] });
-    if (known) {
+    if (key === this.key) {
       pen.drawImage(still, 0, 0, canvas.width / ratio, canvas.height / ratio);
       return;
     }
@@ -111,13 +110,15 @@ export class Plot {
 
   /** A filled rectangle between two corners, in values. @type {(from: any[], to: any[], colour: string) => void} */
   area([x0, y0], [x1, y1], colour) {
-    const [left, low, right, high] = [this.x(x0), this.y(y0), this.x(x1) - 1, this.y(y1)];
-    this.path([[left, low], [left, high], [right, high], [right, low]], { colour, fill: true });
+    this.pen.fillStyle = colour;
+    this.pen.fillRect(this.x(x0), this.y(y1), this.x(x1) - 1 - this.x(x0), this.y(y0) - this.y(y1));
   }
 
   ring({ x, y }, radius, colour, width = 3) {
-    const turns = Array.from({ length: 25 }, (_, k) => k * Math.PI / 12);
-    this.path(turns.map(turn => [x + radius * Math.cos(turn), y + radius * Math.sin(turn)]), { colour, width });
+    const circle = new Path2D();
+    circle.arc(x, y, radius, 0, 7);
+    Object.assign(this.pen, { strokeStyle: colour, lineWidth: width });
+    this.pen.stroke(circle);
   }
 
   /** Dots at pixels; one path of all would take nearly twice as long. */

@@ -41,7 +41,7 @@ export interface Outcome { run: number, rates: string, settings: string, guess: 
 /** A new run (or the old one once more, to a new page): the view forgets the current one, keeps its curves as a ghost. */
 export interface Run {
   type: "run"; run: number; // the tag
-  lr: number; settings: Settings; batch: number; latent: number; // as they are in force
+  lr: number; settings: Settings; // at its start
   title: string; // one line: "pulses, no fix, batch 64, seed 0"
   kind: "series" | "image" | "plane"; // samples are curves over time, square images, or points in the plane
   dimension: number; unit: string; // numbers a sample: 64, 64, 2; "mV"
@@ -77,10 +77,9 @@ export interface Picture {
   verdict: Verdict | null; // of the fatal iteration
 }
 export interface Verdict {
-  iteration: number; words: string; // the sentence: term, sample, logit, value, why
+  iteration: number; words: string; // the sentence: term, sample, logit, why, how rare its latent is
   side: "fake" | "real" | null; // whose sample it was, and ...
   index: number | null; // ... which of the batch; its pulse is fake[k] with fakeIndex[k] = index, or real[index]
-  rare?: string; // "z = 3.89, 1 draw in 9,976 is as far out"
 }
 
 /** New rows, the latest batch, and how things stand. The first frame after a Run may have no rows (iteration 0: batch
@@ -91,7 +90,7 @@ export interface Frame extends Picture {
   rows?: Float32Array; // (new, 9) since the last frame, in the order of Quantity; of a recorded run, instead of these ...
   lows?: Float32Array; highs?: Float32Array; // (new, 9) ... the extremes of the iterations that each of its rows stands for ...
   at?: Float32Array; // (new,) ... and the last one of these; without it rows are consecutive and end at `iteration`
-  hazardAt: Float32Array; hazards: Float32Array; // (looks,) iterations since the last frame, the chance that this batch kills the run
+  looks: Float32Array; // (any, 2) since the last frame: an iteration, and the chance that its batch kills the run
   rates: [number, number][]; // history: [iteration from which, rate], first [1, lr]
   rate: number; // the rate in force at this iteration (the slider's times warm-up or anneal)
   speed: number | null; // iterations a second

@@ -49,8 +49,10 @@ export class View {
     this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => { this.told = 0; this.request(); } });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
-    // JupyterLab's one-letter shortcuts must not take keys that are meant for a control
-    this.root = h("div", { class: "ganlab asking", "data-lm-suppress-shortcuts": "true", onkeydown: e => e.stopPropagation() },
+    // One-letter shortcuts must not take keys that are meant for a control: JupyterLab waits for those that bubble up to it,
+    // Notebook 7 takes all first, unless the element that has the focus says no.
+    const refuse = ({ target }) => { target.dataset.lmSuppressShortcuts = "true"; };
+    this.root = h("div", { class: "ganlab asking", onkeydown: e => e.stopPropagation(), onfocusin: refuse },
       this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.hazard),
       this.figure.element, this.past.element, h("div", { class: "below" }, this.figure.of.lives, this.table));
     root.replaceChildren(this.root);
@@ -84,10 +86,10 @@ export class View {
 
   rate(lr) { if (this.run && !this.controls.wrong) this.send({ type: "rate", run: this.run.run, lr }); }
 
-  /** A guess was made or declined: the picture may be seen. */
+  /** A guess was made or declined: the picture may be seen, as soon as there is one. */
   answered() {
     this.guess.gate.remove();
-    this.root.classList.remove("asking");
+    this.root.classList.toggle("asking", !this.frame);
     this.controls?.bar.append(this.guess.element);
     this.controls?.buttons[0].focus();
     this.request();
@@ -157,10 +159,11 @@ export class View {
     const { run } = this;
     if (frame.state !== this.frame?.state) this.told = 0;
     this.frame = frame;
+    this.root.classList.toggle("asking", !this.guess.asked);
     if (!frame.quiet) this.unanswered = frame;
     this.series.append(frame);
     if (this.series.last && !run.recorded) this.begin();
-    frame.hazardAt.forEach((at, k) => this.hazards.push([at, frame.hazards[k]]));
+    for (let k = 0; k < frame.looks.length; k += 2) this.hazards.push([frame.looks[k], frame.looks[k + 1]]);
     if (frame.said || frame.state === "running") this.said = frame.said ?? "";
     this.past.take(frame, run);
     if (frame.state === "ended" && !run.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
@@ -229,7 +232,7 @@ export class View {
   /** The recorded lives of runs like this one. @param {Run} run */
   lives(run) {
     const same = settings => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
-    return this.lab?.lives.find(({ lr, settings }) => Math.abs(lr / run.lr - 1) < 1e-6 && same(settings))?.iterations ?? [];
+    return this.lab?.lives.find(({ lr, settings }) => lr === run.lr && same(settings))?.iterations ?? [];
   }
 
   // ---- words
