@@ -160,31 +160,30 @@ class Run:
     @torch.no_grad()
     def _picture(self, step: Step | None, every: int = 1) -> dict:
         """A Picture: the batch of `step` (None: there is none yet) and the atlas of the same weights."""
-        gan, latent = self.gan, self.gan.recipe.latent
-        at, end = gan.iteration, self.verdict if self.verdict and self.verdict["iteration"] == gan.iteration else None
-        z, fake_logits, real_logits = torch.zeros(0, gan.columns), torch.zeros(0), torch.zeros(0)
-        real = fake = torch.zeros(0, gan.data.dimension)
-        if step is not None:
-            z, real, fake_logits, real_logits = step.z, step.real, step.fake_logits.detach(), step.real_logits.detach()
-            fake = gan.averaged(z) if gan.recipe.ema else step.fake.detach()
-        order = torch.arange(len(z))
-        direction = torch.eye(1, gan.columns)[0]
-        if step is not None:
-            ends = [fake_logits.argmax(), fake_logits.argmin()]
-            if end and end["side"] == "fake":
-                ends.insert(0, torch.tensor(end["index"]))
-            order = torch.cat([torch.stack(ends), order[: SAMPLES - 3]]).unique() if len(z) > SAMPLES else order
-            far = z[ends[0], :latent]
-            if latent > 1:  # the atlas is a slice, through the sample that ended the run or that D finds the most real
-                direction = torch.cat([far / far.norm(), torch.zeros(gan.columns - latent)])
-        reals = max(REALS, 1 + (end["index"] if end and end["side"] == "real" else 0))
-        picture = {
-            "run": self.tag, "iteration": at, "atlasAt": at, "verdict": end, "z": z @ direction, "fakeLogits": fake_logits,
-            "realLogits": real_logits, "real": real[:reals], "fake": fake[order], **self._atlas(direction, every),
-        }  # fmt: skip
-        picture |= {"lengths": z[:, :latent].norm(dim=1)} if latent > 1 else {}
-        picture |= {"fakeIndex": order} if len(order) < len(z) else {}
+        at, direction = self.gan.iteration, torch.eye(1, self.gan.columns)[0]
+        end = self.verdict if self.verdict and self.verdict["iteration"] == at else None
+        batch = dict.fromkeys(("z", "fakeLogits", "realLogits", "real", "fake"), torch.zeros(0))
+        if step:
+            batch, direction = self._batch(step, end, direction)
+        picture = {"run": self.tag, "iteration": at, "atlasAt": at, "verdict": end, **batch, **self._atlas(direction, every)}
         return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in picture.items()}
+
+    def _batch(self, step: Step, end: dict | None, direction: torch.Tensor) -> tuple[dict, torch.Tensor]:
+        """A batch for a Picture, and the direction (columns,) of its atlas: of a wider latent a slice, through a sample."""
+        gan, latent, z, logits = self.gan, self.gan.recipe.latent, step.z, step.fake_logits.detach()
+        fatal, best, worst = {end["side"]: end["index"]} if end else {}, int(logits.argmax()), int(logits.argmin())
+        fake, marked = gan.averaged(z) if gan.recipe.ema else step.fake.detach(), fatal.get("fake", best)
+        batch = {
+            "fakeLogits": logits, "realLogits": step.real_logits.detach(), "fake": fake,
+            "real": step.real[: max(REALS, 1 + fatal.get("real", 0))],
+        }  # fmt: skip
+        if len(z) > SAMPLES:
+            kept = torch.tensor(sorted({marked, best, worst, *range(SAMPLES - 3)}))
+            batch |= {"fake": fake[kept], "fakeIndex": kept}
+        if latent > 1:
+            direction[:latent] = z[marked, :latent] / z[marked, :latent].norm()
+            batch["lengths"] = z[:, :latent].norm(dim=1)
+        return batch | {"z": z @ direction}, direction
 
     def _atlas(self, direction: torch.Tensor, every: int) -> dict:
         gan = self.gan
