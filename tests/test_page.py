@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import random
 import re
@@ -293,9 +294,9 @@ def test_random_presses_leave_no_dead_button(open_page):
 
 @pytest.fixture(scope="module")
 def module(browser):  # noqa: F811
-    """A page with chances.js and verdict.js: evaluates an expression, in which `given` is what is handed over."""
+    """A page with the worker's first modules: evaluates an expression, in which `given` is what is handed over."""
     page = browser.new_page()
-    code = BUILD["join"](BUILD["text"]("chances.js"), BUILD["text"]("verdict.js"))
+    code = BUILD["join"](*(BUILD["text"](f"{name}.js") for name in ("chances", "verdict", "run")))
     page.add_script_tag(content=code)
     yield lambda expression, given: page.evaluate(f"given => {expression}", given)
     page.close()
@@ -369,6 +370,36 @@ def test_the_tail_of_a_known_distribution_is_found(module):
     values = torch.zeros(10_000).exponential_(generator=torch.Generator().manual_seed(0))
     found = module("tail(Float32Array.from(given), 12)", values.tolist())
     assert np.exp(-12) / 5 < found < np.exp(-12) * 5
+
+
+def test_the_last_forty_iterations_and_a_fork_are_what_they_were(module):
+    """Past two checkpoints, with a changed rate and single networks on the way; a fork is the same run once more."""
+    differing = module(
+        """(() => {
+          const bytes = Uint8Array.from(atob(given), c => c.charCodeAt(0));
+          const engine = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+          const run = new Run(engine, 1, { loss: "naive", batch: 300, latent: 3, seed: 5 }, 1e-5), seen = [], wrong = [];
+          const numbers = picture => JSON.stringify(Object.values(picture).filter(part => part?.length).map(part => [...part]));
+          const step = (one, at) => {
+            one.lr = at > 100 ? 2e-5 : 1e-5;
+            one.advance(true, at % 7 > 0, at % 5 > 0);
+          };
+          for (let at = 1; at <= 125; at++) {
+            step(run, at);
+            seen[at] = numbers(run.shown);
+            if ([39, 40, 41, 81, 125].includes(at))
+              for (let k = Math.max(at - 39, 1); k <= at; k++) if (numbers(run.moment(k)) !== seen[k]) wrong.push(k);
+          }
+          const fork = run.fork(2, 90, "naive", 1e-5);
+          for (let at = 90; at <= 125; at++) {
+            step(fork, at);
+            if (numbers(fork.shown) !== seen[at]) wrong.push(at);
+          }
+          return [wrong, fork.rates];
+        })()""",
+        base64.b64encode(BUILD["ENGINE"].read_bytes()).decode(),
+    )
+    assert differing == [[], [[1, 1e-5], [101, 2e-5]]]
 
 
 def test_the_page_is_small():

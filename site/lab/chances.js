@@ -63,12 +63,14 @@ export function sampledHazard(logits, low, high, batch) {
  * @param {Float32Array} values @param {number} cliff */
 export function tail(values, cliff) {
   const sorted = values.slice().sort().reverse(), count = Math.floor(sorted.length / 10), threshold = sorted[count];
-  const passed = sorted.filter(v => v > cliff).length, excess = sorted.subarray(0, count).reduce((sum, v) => sum + v - threshold, 0) / count;
+  const passed = sorted.filter(v => v > cliff).length;
+  const excess = sorted.subarray(0, count).reduce((sum, v) => sum + v - threshold, 0) / count;
   if (passed >= count / 4) return passed / sorted.length; // that many were seen: nothing to extrapolate
   return count / sorted.length * Math.exp((threshold - cliff) / excess);
 }
 
-/** Standard normal numbers, always the same (mulberry32 and Box-Muller): for looking, not for training. @param {number} count */
+/** Standard normal numbers, always the same (mulberry32 and Box-Muller): for looking, not for training.
+ * @param {number} count */
 export function someNormals(count) {
   let state = 1;
   const uniform = () => {

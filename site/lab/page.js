@@ -7,7 +7,8 @@ import { View } from "../../utils/lab/view/view.js";
  * @param {any} records   the recorded runs */
 function startLab(root, { worker: code, wasm, lives }, records) {
   const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
-  worker.postMessage({ type: "boot", wasm: Uint8Array.from(atob(wasm), c => c.charCodeAt(0)), address: location.hash, lives, records });
+  const bytes = Uint8Array.from(atob(wasm), c => c.charCodeAt(0));
+  worker.postMessage({ type: "boot", wasm: bytes, address: location.hash, lives, records });
   const view = new View(root, command => { worker.postMessage(command); writeAddress(command); });
   worker.onmessage = ({ data }) => view.receive(data);
   worker.onerror = ({ message }) => view.fail(`The engine stopped: ${message}. Load the page again.`);

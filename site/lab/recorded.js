@@ -31,11 +31,13 @@ export class Recorded {
     this.frame = { ...this.last, ...this.moment(this.last.iteration) };
   }
 
-  /** The latest atlas at that iteration, or the first; the batch is kept of the last iteration alone. @param {number} iteration */
+  /** The latest atlas at that iteration, or the first; the batch is kept of the last iteration alone.
+   * @param {number} iteration */
   moment(iteration) {
     const { tag, atlases, last } = this, none = new Float32Array(0), ended = iteration === last.iteration;
     const atlas = atlases.filter((/** @type {any} */ { atlasAt }) => atlasAt <= iteration).at(-1) ?? atlases[0];
-    const { z, fakeLogits, realLogits, verdict } = ended ? last : { z: none, fakeLogits: none, realLogits: none, verdict: null };
+    const before = { z: none, fakeLogits: none, realLogits: none, verdict: null };
+    const { z, fakeLogits, realLogits, verdict } = ended ? last : before;
     const fake = samplesAt(atlas.image, ended ? z : USUAL);
     return { run: tag, iteration, z, fakeLogits, realLogits, real: none, fake, verdict, ...atlas };
   }

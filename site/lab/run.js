@@ -7,21 +7,23 @@ import { explain } from "./verdict.js";
 
 /** @typedef {import("../../utils/lab/view/types.js").Picture} Picture */
 /** @typedef {{loss: string, batch: number, latent: number, seed: number}} Settings */
-/** @typedef {{lr: number, loss: number, d: boolean, g: boolean}} Done   what an iteration depends on, beside the state */
+/** @typedef {{lr: number, d: boolean, g: boolean}} Done   what an iteration depends on, beside the state */
 /** @typedef {{iteration: number, words: string, side: "fake"|"real"|null, index: number|null}} Verdict */
 
 export const LOSSES = ["naive", "from the logit", "BCELoss", "epsilon"]; // in the engine's order
 export const WIDTH = 9, DIMENSION = 64, REACH = 6; // numbers in a row and in a pulse; the atlas goes from -6 to 6
-const ATLAS = Float32Array.from({ length: 97 }, (_, k) => 0.125 * k - REACH), GRID = Float32Array.from({ length: 321 }, (_, k) => 0.05 * k - 8);
+const ATLAS = Float32Array.from({ length: 97 }, (_, k) => 0.125 * k - REACH); // latents that are drawn
+const GRID = Float32Array.from({ length: 321 }, (_, k) => 0.05 * k - 8); // ... and that the hazard is a sum over
 const DRAWS = 320; // latents that a sampled hazard looks at
-const BACK = 40; // iterations that one can go back
 const LOOK = 80; // milliseconds between two looks at the hazard
+const BACK = 40, SAMPLES = 256, REALS = 64; // iterations that one can go back; samples of a batch that a picture holds at most
 
 /** Where the largest number stands, or the smallest (sign -1). @param {Float32Array} values */
 const top = (values, sign = 1) => values.reduce((best, v, k) => (sign * v > sign * values[best] ? k : best), 0);
 const size = (/** @type {Float32Array} */ z) => Math.hypot(...z);
 
-/** The last logits, towards -1000 and 1000, at which the naive loss is finite. @param {any} engine @returns {[number, number]} */
+/** The last logits, towards -1000 and 1000, at which the naive loss is finite.
+ * @param {any} engine @returns {[number, number]} */
 export function cliffs(engine) {
   engine.loss.value = 0;
   const last = (/** @type {number} */ dead, /** @type {number} */ real) => {
@@ -52,11 +54,11 @@ export class Run {
     this.rows = new Float32Array(1024 * WIDTH);
     this.looks = /** @type {[number, number][]} */ ([]); // at the hazard: iteration, chance
     this.lookedAt = -Infinity;
-    this.draws = /** @type {number[]|null} */ (null); // for a sampled hazard: the same at each look, so that it does not tremble
+    this.draws = /** @type {number[]|null} */ (null); // of a sampled hazard: always the same, so that it does not tremble
     this.pulled = /** @type {number[]} */ ([]); // of the last batches: samples that pull at G
     this.verdict = /** @type {Verdict|null} */ (null);
-    this.log = /** @type {Done[]} */ ([]);
-    this.past = /** @type {Map<number, Picture>} */ (new Map());
+    this.log = /** @type {Map<number, Done>} */ (new Map()); // of the last iterations
+    this.past = /** @type {Map<number, Picture>} */ (new Map()); // ... their pictures, once somebody has asked for one
     const [low, high] = cliffs(engine);
     this.low = low;
     this.high = high;
@@ -64,8 +66,7 @@ export class Run {
       engine.setup(settings.batch, settings.latent);
       engine.start(settings.seed);
     }
-    this.older = { count: this.count, bytes: this.state().slice() };
-    this.newer = { count: this.count, bytes: this.state().slice() };
+    this.states = [0, 1].map(() => ({ count: this.count, bytes: this.state().slice() })); // behind which iteration, and what
     this.shown = this.picture(this.count, 0);
   }
 
@@ -75,7 +76,11 @@ export class Run {
   // What stands in the engine's memory; valid until that grows.
 
   /** @param {string} name @param {number} count @param {number} [skip] */
-  floats(name, count, skip = 0) { return new Float32Array(this.engine.memory.buffer, this.engine[name].value + 4 * skip, count); }
+  floats(name, count, skip = 0) {
+    return new Float32Array(this.engine.memory.buffer, this.engine[name].value + 4 * skip, count);
+  }
+  /** Samples from this one on, the batch's real ones first. @param {number} from @param {number} count */
+  samples(from, count) { return this.floats("samples", count * DIMENSION, from * DIMENSION); }
   state() { return new Uint8Array(this.engine.memory.buffer, this.engine.state.value, this.engine.stateBytes.value); }
   real() { return this.floats("logits", this.settings.batch); }
   fake() { return this.floats("logits", this.settings.batch, this.padded); }
@@ -83,10 +88,12 @@ export class Run {
 
   // ---- iterations
 
-  /** Draw, and compute the batch's losses; if they are finite, move the weights. @param {Done} done
+  /** Do what the log says of an iteration: draw, compute the batch's losses; if they are finite, move the weights.
+   * @param {number} iteration
    * @param {(broken: boolean) => boolean} see   looks at the batch at hand; did it use the engine for that? */
-  compute({ lr, loss, d, g }, see) {
-    this.engine.loss.value = loss;
+  compute(iteration, see) {
+    const { lr, d, g } = /** @type {Done} */ (this.log.get(iteration));
+    this.engine.loss.value = LOSSES.indexOf(this.settings.loss);
     this.engine.draw();
     const broken = Boolean(this.engine.forward()), used = see(broken);
     if (broken) return;
@@ -96,15 +103,15 @@ export class Run {
 
   /** One iteration more. @param {boolean} wanted   is its picture? */
   advance(wanted, d = true, g = true) {
-    const done = { lr: this.lr, loss: LOSSES.indexOf(this.settings.loss), d, g };
     if (this.rates[this.rates.length - 1][1] !== this.lr) this.rates.push([this.count + 1, this.lr]);
-    if (this.count % BACK === 0 && this.count > this.newer.count) this.checkpoint();
-    this.log.push(done);
+    if (this.count % BACK === 0) this.checkpoint();
     this.past.clear();
     this.count++;
-    this.compute(done, broken => {
+    this.log.set(this.count, { lr: this.lr, d, g });
+    this.log.delete(this.count - 2 * BACK); // the older state is not that old
+    this.compute(this.count, broken => {
       this.note();
-      if (broken) this.explain(done.loss);
+      if (broken) this.explain();
       if (!broken && !wanted) return false;
       this.foresee(broken);
       this.shown = this.picture(this.count);
@@ -112,16 +119,18 @@ export class Run {
     });
   }
 
+  /** The older of the two states becomes the newer one, in the same memory. */
   checkpoint() {
-    [this.older, this.newer] = [this.newer, this.older];
-    this.newer.count = this.count;
-    this.newer.bytes.set(this.state());
-    this.log = this.log.slice(this.log.length - (this.count - this.older.count));
+    const [older, newer] = this.states;
+    older.count = this.count;
+    older.bytes.set(this.state());
+    this.states = [newer, older];
   }
 
   /** The row of the batch at hand, and how many of its samples still pull at G. */
   note() {
-    const { engine } = this, at = (this.made - 1) * WIDTH, real = this.real(), fake = this.fake(), most = top(fake), z = this.latent(most);
+    const { engine } = this, at = (this.made - 1) * WIDTH, real = this.real(), fake = this.fake();
+    const most = top(fake), z = this.latent(most);
     if (at === this.rows.length) {
       const room = new Float32Array(2 * at);
       room.set(this.rows);
@@ -141,11 +150,12 @@ export class Run {
     return samples >= 1000 && this.pulled.reduce((sum, pulls) => sum + pulls) <= samples / 100;
   }
 
-  /** @param {number} loss */
-  explain(loss) {
-    const broken = (/** @type {number} */ logit, /** @type {boolean} */ real) => !Number.isFinite(this.engine.head(logit, real));
-    const why = explain(this.real(), this.fake(), sample => this.latent(sample), loss, broken, this.low, this.high);
-    this.verdict = { iteration: this.count, ...why, words: `NaN at iteration ${this.count.toLocaleString("en-US")}: ${why.words}` };
+  explain() {
+    const { engine, settings, low, high } = this, loss = LOSSES.indexOf(settings.loss);
+    const broken = (/** @type {number} */ logit, /** @type {boolean} */ real) => !Number.isFinite(engine.head(logit, real));
+    const why = explain(this.real(), this.fake(), sample => this.latent(sample), loss, broken, low, high);
+    const words = `NaN at iteration ${this.count.toLocaleString("en-US")}: ${why.words}`;
+    this.verdict = { iteration: this.count, ...why, words };
   }
 
   /** The chance that a batch of these weights ends the run, now or when the last look is old. @param {boolean} now */
@@ -173,18 +183,24 @@ export class Run {
 
   /** The batch at hand (of a run that has not begun: none) and the atlas of the same weights. @param {number} iteration */
   picture(iteration, batch = this.settings.batch) {
-    const { latent } = this.settings, fake = this.fake().slice(0, batch), all = Array.from(fake.keys()), most = top(fake), far = this.latent(most);
-    const direction = Float32Array.from(far, (v, j) => (latent > 1 && batch ? v / size(far) : Number(j === 0)));
-    const verdict = this.verdict?.iteration === iteration ? this.verdict : null, reals = verdict?.side === "real" ? Math.max(verdict.index ?? 0, 63) + 1 : 64;
-    const kept = batch <= 256 ? all : [...new Set([most, top(fake, -1), verdict?.side === "fake" ? verdict.index ?? 0 : 0, ...all])].slice(0, 256);
-    const pulses = new Float32Array(kept.length * DIMENSION);
-    kept.forEach((sample, k) => pulses.set(this.floats("samples", DIMENSION, (this.padded + sample) * DIMENSION), k * DIMENSION));
+    const { latent } = this.settings, wide = latent > 1, fakeLogits = this.fake().slice(0, batch);
+    const verdict = this.verdict?.iteration === iteration ? this.verdict : null, { side = null, index = null } = verdict ?? {};
+    const marked = side === "fake" && index !== null ? index : top(fakeLogits), reals = side === "real" ? (index ?? 0) + 1 : 0;
+    const all = Array.from(fakeLogits.keys()), ends = [marked, top(fakeLogits), top(fakeLogits, -1)];
+    const kept = batch > SAMPLES ? [...new Set([...ends, ...all])].slice(0, SAMPLES) : all;
+    // of a wider latent the atlas is a slice, through the sample that is marked
+    const far = this.latent(marked), direction = Array.from(far, (v, j) => (wide && batch ? v / size(far) : Number(j === 0)));
+    const along = (/** @type {Float32Array} */ z) => z.reduce((sum, v, j) => sum + v * direction[j], 0);
+    const fake = new Float32Array(kept.length * DIMENSION);
+    kept.forEach((sample, k) => fake.set(this.samples(this.padded + sample, 1), k * DIMENSION));
     return {
-      run: this.tag, iteration, atlasAt: iteration, verdict, fakeLogits: fake, realLogits: this.real().slice(0, batch),
-      z: Float32Array.from(all, sample => this.latent(sample).reduce((sum, v, j) => sum + v * direction[j], 0)),
-      lengths: latent > 1 ? Float32Array.from(all, sample => size(this.latent(sample))) : undefined,
-      real: this.floats("samples", Math.min(batch, reals) * DIMENSION).slice(), fake: pulses, fakeIndex: batch > 256 ? Float32Array.from(kept) : undefined,
-      curve: this.look(ATLAS.length, (k, j) => ATLAS[k] * direction[j]).slice(), image: this.floats("lookSamples", ATLAS.length * DIMENSION).slice(),
+      run: this.tag, iteration, atlasAt: iteration, verdict, fakeLogits, realLogits: this.real().slice(0, batch),
+      z: Float32Array.from(all, sample => along(this.latent(sample))),
+      lengths: wide ? Float32Array.from(all, sample => size(this.latent(sample))) : undefined,
+      real: this.samples(0, Math.min(batch, Math.max(REALS, reals))).slice(),
+      fake, fakeIndex: batch > SAMPLES ? Float32Array.from(kept) : undefined,
+      curve: this.look(ATLAS.length, (k, j) => ATLAS[k] * direction[j]).slice(),
+      image: this.floats("lookSamples", ATLAS.length * DIMENSION).slice(),
     };
   }
 
@@ -193,13 +209,13 @@ export class Run {
   /** The iterations that one can go back to, first and last. @returns {[number, number]|null} */
   get rewind() { return this.made ? [Math.max(this.first, this.count - BACK + 1), this.count] : null; }
 
-  /** Do the iterations up to `until` again; `see` is told of those from `from` on. The engine is then in the state behind `until`.
+  /** Do the iterations up to `until` again; `see` is told of those from `from` on. The engine is then behind `until`.
    * @param {number} from @param {number} until @param {(iteration: number) => void} [see] */
   again(from, until, see) {
-    const { count, bytes } = from > this.newer.count ? this.newer : this.older, done = this.log.slice(this.log.length - (this.count - count));
+    const [older, newer] = this.states, { count, bytes } = from > newer.count ? newer : older;
     this.state().set(bytes);
     for (let at = count + 1; at <= until; at++)
-      this.compute(done[at - count - 1], () => { if (at >= from) see?.(at); return at >= from; });
+      this.compute(at, () => { if (at >= from) see?.(at); return at >= from; });
   }
 
   /** One of the last iterations, as it was. @param {number} iteration */
@@ -209,7 +225,8 @@ export class Run {
     return this.past.get(Math.min(Math.max(iteration, first), last));
   }
 
-  /** The weights before one of the last iterations once more. @param {number} tag @param {number} iteration @param {string} loss @param {number} lr */
+  /** The weights before one of the last iterations once more.
+   * @param {number} tag @param {number} iteration @param {string} loss @param {number} lr */
   fork(tag, iteration, loss, lr) {
     const [first, last] = this.rewind ?? [1, 1], at = Math.min(Math.max(iteration, first), last);
     this.again(at, at - 1);

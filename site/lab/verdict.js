@@ -7,7 +7,8 @@ const NAMES = ["matlab", "logits", "bce", "epsilon"];
 
 /** How rare a normal latent is. @param {ArrayLike<number>} z */
 export function rarity(z) {
-  const square = Array.from(z).reduce((sum, v) => sum + v * v, 0), tail = upperGamma(z.length / 2, Math.fround(square / 2)); // float32, as there
+  const square = Array.from(z).reduce((sum, v) => sum + v * v, 0);
+  const tail = upperGamma(z.length / 2, Math.fround(square / 2)); // float32, as there
   const name = z.length === 1 ? `z = ${z[0].toFixed(2)}` : `|z| = ${Math.sqrt(square).toFixed(2)}`;
   if (!tail) return `${name}, no draw is ever as far out`;
   return `${name}, 1 draw in ${tail < 0.1 ? whole(1 / tail) : (1 / tail).toFixed(1)} is as far out`;
@@ -31,18 +32,21 @@ function general(v) {
 export function explain(real, fake, latentOf, loss, broken, low, high) {
   for (const [side, of, logits] of /** @type {const} */ ([["real", "real", real], ["fake", "generated", fake]])) {
     const index = logits.findIndex(v => !Number.isFinite(v));
-    if (index >= 0) return { words: `D's logit for ${of} sample ${index} is ${general(logits[index])}: the weights themselves overflowed.`, side, index };
+    if (index < 0) continue;
+    const words = `D's logit for ${of} sample ${index} is ${general(logits[index])}: the weights themselves overflowed.`;
+    return { words, side, index };
   }
   if (loss !== 0) {
-    const all = [...real, ...fake];
-    return { words: `the loss '${NAMES[loss]}' overflowed at logits from ${general(Math.min(...all))} to ${general(Math.max(...all))}.`, side: null, index: null };
+    const [lowest, highest] = [Math.min, Math.max].map(end => general(end(...real, ...fake)));
+    return { words: `the loss '${NAMES[loss]}' overflowed at logits from ${lowest} to ${highest}.`, side: null, index: null };
   }
   for (const [term, side, logits, wanted] of /** @type {const} */ ([ // in the order in which the loss computes them
     ["log D(x)", "real", real, true], ["log(1 - D(G(z)))", "fake", fake, false], ["log D(G(z))", "fake", fake, true],
   ])) {
     const index = logits.findIndex(v => broken(v, wanted)), count = logits.filter(v => broken(v, wanted)).length;
     if (!count) continue;
-    const why = logits[index] > 0 ? `above ${high.toFixed(2)} float32 rounds D to 1` : `below ${low.toFixed(1)} float32 rounds D to 0`;
+    const why = logits[index] > 0 ? `above ${high.toFixed(2)} float32 rounds D to 1`
+      : `below ${low.toFixed(1)} float32 rounds D to 0`;
     const others = count > 1 ? ` The same happened to ${count} of the ${logits.length} samples.` : "";
     const rare = side === "fake" ? ` Its latent is ${rarity(latentOf(index))}.` : "";
     const words = `${term} of sample ${index} is -inf. Its logit is ${logits[index].toFixed(1)}; ${why}.${others}${rare}`;

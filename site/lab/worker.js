@@ -5,14 +5,15 @@ import { Recorded } from "./recorded.js";
 import { DIMENSION, LOSSES, REACH, Run, WIDTH } from "./run.js";
 
 const TITLES = ["naive loss", "loss from the logit", "BCELoss", "log(. + 1e-8)"];
+const RATE = { name: "lr", kind: "rate", value: 1e-3, options: undefined, min: 1e-6, max: 1e-1 };
 const FIELDS = [
   { name: "loss", label: "Loss", kind: "choice", value: LOSSES[0], options: LOSSES },
   { name: "batch", label: "Batch", kind: "whole", value: 64, min: 2, max: 1024 },
   { name: "latent", label: "Latent", kind: "whole", value: 1, min: 1, max: 64 },
   { name: "seed", label: "Seed", kind: "whole", value: 0, min: 0, max: 2 ** 32 - 1 },
 ];
-const TURN = 8, FRAME = 20, SILENCE = 30_000; // milliseconds: of training without a look at what was said, from frame to frame at
-// least, after which nobody seems to look
+const TURN = 8, FRAME = 20; // milliseconds: of training without a look at what was said; from frame to frame, at least
+const SILENCE = 30_000; // ... after which nobody seems to look
 const CAP = 400_000; // iterations that one Start makes
 
 /** @type {any} */ let page; // its first message: the engine's bytes, the start values, the recorded runs
@@ -22,7 +23,8 @@ const CAP = 400_000; // iterations that one Start makes
 /** @type {Recorded|null} */ let recorded = null; // the one on show
 /** @type {"ready"|"running"|"paused"|"ended"} */ let state = "ready";
 let tags = 0, pace = "normal", said = "", startedAt = 0; // startedAt: iterations made before the last Start
-let sent = 0, looksSent = 0, free = true, due = false, framed = 0; // rows and looks the view has; may a frame go? is one waiting? the last one
+let sent = 0, looksSent = 0; // rows and looks that the view has
+let free = true, due = false, framed = 0; // may a frame go? is one waiting? when the last one went
 let heard = 0, speed = /** @type {number|null} */ (null), counted = [0, 0]; // when the view last spoke; iterations a second
 let pending = false; // is a tick on its way?
 const { port1, port2 } = new MessageChannel(); // a delay of zero: setTimeout would wait 4 ms
@@ -55,7 +57,8 @@ function publish() {
   const { looks, rates } = run;
   postMessage({
     ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates, rate: run.lr,
-    looks: Float32Array.from(looks.slice(looksSent).flat()), speed, dead: run.dead, rewind: state === "running" ? null : run.rewind, said,
+    looks: Float32Array.from(looks.slice(looksSent).flat()), speed, said, dead: run.dead,
+    rewind: state === "running" ? null : run.rewind,
   });
   [sent, looksSent, free, framed] = [run.made, looks.length, false, performance.now()];
 }
@@ -119,21 +122,19 @@ function setRate(lr) {
   if (!run.made) run.rates.splice(-1, 1, [run.first, lr]);
 }
 
-/** Rate and settings that an address asks for, as #lr=3e-4&seed=4&loss=naive; what no run can have is said. @param {string} address */
+/** Rate and settings that an address asks for, as #lr=3e-4&seed=4&loss=naive; what no run can have is said.
+ * @param {string} address */
 function readAddress(address) {
   const given = new URLSearchParams(address.slice(1)), wrong = /** @type {string[]} */ ([]);
-  const read = (/** @type {string} */ name, /** @type {string|number} */ usual, /** @type {(text: string) => boolean} */ valid) => {
-    const text = given.get(name);
-    if (text === null || !valid(text)) {
-      if (text !== null) wrong.push(`${name}=${text.slice(0, 20)}`);
-      return usual;
-    }
-    return typeof usual === "number" ? Number(text) : text;
-  };
-  const lr = read("lr", 1e-3, text => Number(text) >= 1e-6 && Number(text) <= 1e-1);
-  const settings = Object.fromEntries(FIELDS.map(({ name, value, options, min = 0, max = 0 }) =>
-    [name, read(name, value, text => options?.includes(text) ?? (/^\d+$/.test(text) && Number(text) >= min && Number(text) <= max))]));
-  return { lr, settings, note: wrong.length ? `The address asks for ${wrong.join(" and ")}, which no run here can have.` : undefined };
+  const found = /** @type {any} */ ({});
+  for (const { name, kind, value, options, min = 0, max = 0 } of [RATE, ...FIELDS]) {
+    const text = given.get(name) ?? String(value), number = Number(text), digits = kind === "rate" || /^\d+$/.test(text);
+    const valid = options ? options.includes(text) : digits && number >= min && number <= max;
+    if (!valid) wrong.push(`${name}=${text.slice(0, 20)}`);
+    found[name] = !valid ? value : options ? text : number;
+  }
+  const { lr, ...settings } = found, words = `The address asks for ${wrong.join(" and ")}, which no run here can have.`;
+  return { lr, settings, note: wrong.length ? words : undefined };
 }
 
 // ---- what the commands do
@@ -149,7 +150,8 @@ const COMMANDS = {
     pulses = new Float32Array(engine.memory.buffer, engine.samples.value, 64 * DIMENSION).slice();
   },
   hello() {
-    const { lr, settings, lives, note, records } = page, fields = FIELDS.map(field => ({ ...field, value: settings[field.name] }));
+    const { lr, settings, lives, note, records } = page;
+    const fields = FIELDS.map(field => ({ ...field, value: settings[field.name] }));
     const list = Object.entries(records).map(([id, runs]) => ({ id, label: id, seeds: runs.length }));
     postMessage({ type: "lab", lr, fields, fork: "loss", recorded: list, lives, note });
     if (run) show(run);
