@@ -297,8 +297,7 @@ def module(browser):  # noqa: F811
     """A page with the worker's first modules: evaluates an expression, in which `given` is what is handed over."""
     page = browser.new_page()
     code = BUILD["join"](*(BUILD["text"](f"{name}.js") for name in ("chances", "verdict", "run")))
-    page.add_script_tag(content=code)
-    yield lambda expression, given: page.evaluate(f"given => {expression}", given)
+    yield lambda expression, given: page.evaluate(f"given => {{ {code}\nreturn {expression}; }}", given)
     page.close()
 
 
