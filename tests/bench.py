@@ -19,14 +19,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from gallery import LOOPS
+from gallery import LOOPS, carried
 from torch import nn
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from utils.losses import matlab
 from utils.machine import provenance, replacing
-from utils.nanguard import Collapse, guard
+from utils.nanguard import guard
 from utils.training import GAN, Recipe, one_thread, train
 
 
@@ -118,8 +118,9 @@ def costs(name: str, make: Callable) -> None:
 def with_guard(loop) -> tuple[str, str]:
     try:
         loop(guard)
-    except Collapse as collapse:
-        return collapse.verdict.operation or "", collapse.verdict.line or ""
+    except (Exception, SystemExit) as error:
+        if verdict := carried(error):
+            return verdict.operation or "", verdict.line or ""
     return "", ""
 
 

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from gallery import data, lin
+from gallery import carried, data, lin
 from torch import nn
 
 from utils.nanguard import Collapse, guard, replay
+from utils.nanguard.verdict import History
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 KINDS = {}
@@ -202,7 +203,7 @@ def test_the_log_is_found(loop):
     c.xs[4][1] = 0 if loop is a_step_that_counts else 1
     with pytest.raises((Collapse, AssertionError, RuntimeError)) as caught:
         loop(c)
-    verdict = getattr(caught.value, "verdict", None) or caught.value.__cause__.verdict
+    verdict = carried(caught.value)
     assert (verdict.iteration, verdict.operation) == (6, "log") and verdict.sample in (1, None), verdict
 
 
@@ -333,6 +334,50 @@ def test_where_a_second_operation_breaks_too_the_fatal_one_is_told_from_the_othe
         assert verdict.sample == 1 and "without sample 1, 4" in verdict.check
 
 
+def boxes(net, batch):
+    """As torchvision's detectors take them: pictures, and for each one a dict with boxes."""
+    pictures, targets = batch
+    found = [net(picture).mean() * torch.log(target["boxes"]).mean() for picture, target in zip(pictures, targets)]
+    return torch.stack(found).mean()
+
+
+def packed(net, batch):
+    return net(torch.log(batch.data)).mean()
+
+
+def test_a_row_of_what_belongs_to_one_sample_is_no_sample():
+    pairs = [
+        ((torch.rand(5, 4), torch.rand(5, 4), torch.rand(5, 4)), [{"boxes": torch.ones(2, 4)} for _ in "123"]) for _ in range(7)
+    ]
+    pairs[5][1][1]["boxes"][0, 3] = 0
+    square = [(torch.rand(3, 4), [{"boxes": torch.ones(3, 4)} for _ in "123"]) for _ in range(7)]
+    square[5][1][2]["boxes"][0, 3] = 0
+    rows = with_numbers((5, 1, 2, 0.0))
+    sequences = [nn.utils.rnn.pack_sequence([x[:3], x[3:5]]) for x in rows]
+    for loss, batches in ((boxes, pairs), (boxes, square), (packed, sequences)):
+        verdict = verdict_of(loss, batches)
+        assert (verdict.iteration, verdict.operation, verdict.sample) == (6, "log", None), verdict
+
+
+def test_a_buffer_that_was_broken_before_is_named():
+    net = nn.Sequential(lin(), nn.BatchNorm1d(3).eval())
+    net[1].running_var[2] = math.nan
+    verdict = verdict_of(lambda net, x: net(x).mean(), with_numbers(), net)
+    assert verdict.phase == "outside" and "with the buffer Sequential.1.running_var" in verdict.cause
+
+
+def test_small_numbers_by_chance_begin_no_divergence():
+    history = History()
+    for number, loss in enumerate((1.0, 0.9, 0.0098, 0.51, 1.94), 1):
+        history.rows.append({"iteration": number, "loss": loss, "gradient": math.nan, "scale": math.nan})
+    assert history.words(6)[0] is None or "divergence" not in history.words(6)[0]
+    for number in range(6, 10):
+        history.rows.append(
+            {"iteration": number, "loss": 8.0 * history.rows[-1]["loss"], "gradient": math.nan, "scale": math.nan}
+        )
+    assert "divergence" in history.words(10)[0]
+
+
 def test_a_jump_of_one_sample_is_no_divergence():
     batches = [x * 1.02**k for k, x in enumerate(with_numbers((6, 2, 0, 1e6)))]
     verdict = verdict_of(
@@ -366,8 +411,22 @@ ZERO = torch.zeros(5, 3)
         (lambda out: (out.detach() * 0) ** -0.5, "pow", "a divisor was 0", 0),
         (lambda out: torch.linalg.vector_norm(out.detach() * 1e30), "linalg_vector_norm", "too large", None),
         (lambda out: torch.logit(out.detach() * 0 + 1), "logit", "both ends", 1),
+        (lambda out: torch.softmax(out.masked_fill(out == out, -math.inf), 1), "softmax", "all is masked", -math.inf),
+        (
+            lambda out: torch._weight_norm(out, ZERO[:, :1], 0) * 0 + torch._weight_norm(ZERO, ZERO[:, :1], 0),
+            "weight_norm_interface",
+            "divisor",
+            None,
+        ),
+        (lambda out: out[:0].detach(), "mean", "a mean over nothing", None),
+        (
+            lambda out: torch.linalg.svd(torch.eye(3) + out.mean() * 0)[0].square(),
+            "linalg_svd",
+            "two of its values are equal",
+            None,
+        ),
         (lambda out: out.detach() / 0.0, "div", "divisor", 0),
-        (lambda out: torch.acos((out * 0 + 1).clamp(-1, 1)), "acos", "", None),
+        (lambda out: torch.acos((out * 0 + 1).clamp(-1, 1)), "acos", "at the ends", None),
         (lambda out: F.linear(out * 1e38, torch.full((3, 3), 1e30), torch.full((3,), 0.25)), "addmm", "too large", None),
     ],
     ids=lambda one: one if isinstance(one, str) and " " not in one else "",
@@ -377,6 +436,7 @@ def test_advice_and_value_are_those_of_the_operation(loss, operation, words, val
         lambda net, x: (net(x) + 1).mean() * (1 if x[0, 0] > 0 else loss(net(x)).mean()), with_numbers((5, 0, 0, -1.0))
     )
     assert (verdict.iteration, verdict.operation, verdict.value) == (6, operation, value) and words in verdict.advice
+    assert "up to" not in verdict.cause or verdict.phase == "forward", "in the backward pass that is a number of the derivative"
 
 
 # ---------------------------------------------------------------- healthy, or dead without a word
@@ -414,9 +474,21 @@ def gradients_made_by_hand(net, batches):
         logits.backward(torch.tensor([0.0, 1.0, -1.0]).expand(5, 3))
 
 
+def asks_for_what_its_loader_has(net, batches):
+    loader = guard(torch.utils.data.DataLoader(torch.cat(batches), batch_size=5), net)
+    for x in loader:
+        fits_loss(net, net(x).square().mean() / len(loader.dataset) / loader.batch_size)
+
+
 @pytest.mark.parametrize(
     "loop",
-    [a_mask_that_is_a_weight, a_metric_that_is_nan_and_a_break, a_metric_of_the_body_before, gradients_made_by_hand],
+    [
+        asks_for_what_its_loader_has,
+        a_mask_that_is_a_weight,
+        a_metric_that_is_nan_and_a_break,
+        a_metric_of_the_body_before,
+        gradients_made_by_hand,
+    ],
     ids=lambda loop: loop.__name__,
 )
 @pytest.mark.filterwarnings("error")
@@ -452,6 +524,92 @@ def test_a_loss_is_seen_where_it_hangs(leave):
     assert (trainer.guard.verdict.operation, trainer.guard.verdict.sample) == ("log", 2)
 
 
+def outputs(net, x):
+    return {"losses": {"total": net(torch.log(x)).square().mean()}}
+
+
+def in_a_dict_of_a_helper(net, x, past):
+    found = outputs(net, x)
+    if not all(math.isfinite(one) for one in found["losses"].values()):
+        raise FloatingPointError("no number")
+    return found["losses"]["total"]
+
+
+def match(costs):
+    if not np.isfinite(costs).all():
+        raise ValueError("matrix contains invalid numeric entries")
+
+
+def in_an_array(net, x, past):
+    match(net(torch.log(x)).detach().numpy())
+    return net(torch.log(x)).mean()
+
+
+def in_a_gradient(net, x, past):
+    loss = torch.sqrt(net(x).square().sum(1) * (x[:, 1] > 0)).mean()
+    if not all(torch.isfinite(one).all() for one in torch.autograd.grad(loss, net.parameters(), retain_graph=True)):
+        loss.backward()
+        raise ValueError("a gradient is no number")
+    return loss
+
+
+def in_the_losses_so_far(net, x, past):
+    loss = net(torch.log(x)).square().mean()
+    past["all"].append(loss.item())
+    if not math.isfinite(np.average(past["all"])):
+        raise ValueError("the mean is no number")
+    return loss
+
+
+@pytest.mark.parametrize("every", [1, 4])
+@pytest.mark.parametrize(
+    "loss", [in_a_dict_of_a_helper, in_an_array, in_a_gradient, in_the_losses_so_far], ids=lambda f: f.__name__
+)
+def test_an_error_that_a_nan_causes_gets_its_verdict_wherever_it_lies(loss, every):
+    net, past = lin(), {"all": []}
+    watch = guard(with_numbers((5, 2, 1, 0.0)), net, every=every)
+    with pytest.raises((Collapse, ValueError, FloatingPointError)):
+        for x in watch:
+            fits_loss(net, loss(net, x, past))
+    assert watch.verdict.operation in ("log", "sqrt") and watch.verdict.sample == 2, watch.verdict
+    assert len(past["all"]) in (0, 6), "a history tells each iteration once"
+
+
+def test_an_error_beside_labels_that_are_masked_on_purpose_is_the_users():
+    net = lin()
+    watch = guard(with_numbers(), net)
+    with pytest.raises(KeyError):
+        for k, x in enumerate(watch):
+            y = torch.randn(5, 3)
+            y[::2, 1] = math.nan
+            mask = ~torch.isnan(y)
+            fits_loss(net, ((net(x) - torch.nan_to_num(y)).square() * mask).sum() / mask.sum())
+            {"known": 1}["unknown" if k == 4 else "known"]
+    assert watch.verdict is None
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_buffer_that_dies_by_a_count_does_so_in_its_iteration(every):
+    net = lin()
+    net.register_buffer("average", torch.ones(3))
+    with pytest.raises(Collapse) as caught:
+        for i, x in enumerate(guard(with_numbers(), net, every=every)):
+            fits_loss(net, net(x).square().mean())
+            if i % 7 == 2:
+                net.average.copy_(torch.log(net.average - 1))
+    assert (caught.value.verdict.iteration, caught.value.verdict.operation) == (3, "log")
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_long_replay_buffer_is_cut_back(every):
+    net, memory = lin(), [torch.rand(4) + 0.5 for _ in range(150)]
+    with pytest.raises(Collapse) as caught:
+        for x in guard(with_numbers((5, 2, 1, 0.0)), net, every=every):
+            memory.extend(x)
+            fits_loss(net, net(torch.log(torch.stack(memory[-8:]))).square().mean())
+    assert (caught.value.verdict.iteration, caught.value.verdict.operation, len(memory)) == (6, "log", 175)
+
+
 def test_an_error_at_a_nan_that_a_setting_made_gets_its_verdict():
     net, heat = lin(), 5.0
     watch = guard(with_numbers(), net)
@@ -482,6 +640,21 @@ def test_a_replay_that_a_range_might_cut_is_announced():
         for _ in range(8):
             fits_loss(net, net(torch.log(next(batches))).square().mean())
     batches.close()
+
+
+def test_a_state_that_is_loaded_while_the_loop_runs():
+    """As Accelerate does when it prepares an optimiser: its state is another dict then."""
+    net = lin()
+    opt = torch.optim.Adam(net.parameters(), 1e-3)
+    with pytest.raises(Collapse) as caught:
+        for i, x in enumerate(guard(with_numbers((5, 1, 0, 0.0)), net, opt)):
+            if i == 0:
+                opt.load_state_dict(opt.state_dict())
+            loss = net(torch.log(x)).square().mean()
+            opt.zero_grad()
+            loss.backward()
+            opt.step()
+    assert (caught.value.verdict.operation, caught.value.verdict.sample) == ("log", 1)
 
 
 # ---------------------------------------------------------------- bad input

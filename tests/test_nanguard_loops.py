@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from gallery import LOOPS, data, lin
+from gallery import LOOPS, carried, data, lin
 from torch import nn
 
 from utils.nanguard import Collapse, guard, replay
@@ -37,8 +37,10 @@ def test_the_gallery(name, every):
     verdict = None
     try:
         loop(lambda iterable, *objects: guard(iterable, *objects, every=every))
-    except Collapse as collapse:
-        verdict = collapse.verdict
+    except (Exception, SystemExit) as error:
+        verdict = carried(error)
+        if verdict is None:
+            raise
     assert (verdict is None) == (not expected), verdict
     if expected:
         assert judged(verdict, expected) == {} and verdict.reproduced and "; notebook " in verdict.advice
@@ -233,8 +235,7 @@ def left(check):
 def test_an_error_at_a_nan_in_a_plain_loop_becomes_a_collapse():
     with pytest.raises((Collapse, ValueError)) as caught:
         left(refuse)
-    error = caught.value
-    verdict = error.verdict if isinstance(error, Collapse) else error.__cause__.verdict  # from Python 3.12 on
+    verdict = carried(caught.value)
     assert (verdict.iteration, verdict.operation, verdict.sample) == (4, "log", 2)
 
 

@@ -39,8 +39,9 @@ def test_it_installs_by_pip_beside_a_package_called_utils(tmp_path):
     shutil.copytree(FOLDER, tmp_path / "source", ignore=shutil.ignore_patterns("__pycache__"))
     venv.create(tmp_path / "venv", with_pip=True)
     python = next(one for one in (tmp_path / "venv").glob("*/python*") if one.is_file())
-    site = subprocess.run([python, "-c", "import site; print(site.getsitepackages()[-1])"], capture_output=True, text=True)
-    (Path(site.stdout.strip()) / "torch.pth").write_text(str(Path(torch.__file__).parent.parent))  # the torch that is there
+    where = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = subprocess.run([python, "-c", where], capture_output=True, text=True).stdout.strip()
+    (Path(site) / "torch.pth").write_text(str(Path(torch.__file__).parent.parent))  # the torch that is there
     quiet = ["--quiet", "--no-index", "--no-deps", "--disable-pip-version-check"]
     # Where there is a network pip fetches setuptools by itself; here the one that is there must do.
     for step in (

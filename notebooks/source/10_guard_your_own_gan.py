@@ -331,7 +331,7 @@ picture
 #
 # ## Limits
 #
-# - The iterations since the last copy run more than once, and whatever the body prints or appends, it does as often.
+# - The iterations since the last copy run more than once, and whatever the body prints, it prints as often.
 # - DataLoaders of the body's own are rewound, and so are tensors, numbers and modules that it carries. Other iterators are not: the verdict names them.
 # - Compiled code is traced uncompiled. What numpy or a kernel of its own makes is said to come from outside.
 # - Time-first sequences: where the batch axis is in doubt, no sample is named.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 
@@ -13,14 +14,13 @@ from .tensors import batched, clone, mapped, opened
 from .verdict import Verdict
 
 MOST = 16  # trials
-HUGE = 1e4  # what no healthy network holds
 
 
 class Blame:
     """The event of the fatal iteration, and what can be tried on it."""
 
-    def __init__(self, watch, entry, tracer, event, damage: list[str]):
-        self.watch, self.entry, self.tracer, self.event, self.damage = watch, entry, tracer, event, damage
+    def __init__(self, watch, entry, tracer, again):
+        self.watch, self.entry, self.tracer, self.event, self.damage = watch, entry, tracer, again.event, again.damaged
         self.leaves = batched(entry.batch)
         sizes = Counter(len(one) for one in self.leaves).most_common(1)
         agreed = bool(sizes) and (2 * sizes[0][1] > len(self.leaves) or len(self.leaves) == 2)
@@ -33,67 +33,68 @@ class Blame:
             names = ", ".join(self.damage[:3]) or "nothing"
             because = f"run again, the iteration left {names} non-finite, by no operation that torch shows"
             return Verdict(number, because, advice=words.turn("look for what numpy or a kernel of its own makes", "guard"))
-        samples, check = self._samples()
+        samples, lives, check = self._samples()
+        self.watch.doubtful = lives is False or self.event.meant or self.event.phase == "outside"
         event, sample = self.event, samples[0] if samples else None
         count = self.count if self.count and event.phase != "outside" else event.shape[0] if event.shape else None
         before, grew = self.watch.records.words(number)
-        grew = grew and (event.largest or 0) > HUGE and not (check or "").startswith("verified")  # else it was no overflow
+        grew = grew and words.HUGE < (event.largest or 0) < math.inf and not lives  # else it was no overflow
         loss, term, line = source(event.place)
         if event.operation == "scalar_tensor" and (called := re.match(r"[\w.]*?(\w+)\(", term or "")):
             event.operation = called[1]  # such as logdet, which is made of others
         because = words.cause(number, event, sample, count) + (f"; {before}" if grew else "")
-        lives = False if grew else None
+        whole = False if grew else None
         if check is None and not grew:
-            lives, check = self._with_the_batch_before()
+            whole, check = self._with_the_batch_before()
         return Verdict(
             number, because, loss, term, event.operation, event.phase, event.shape, sample,
             event.index[1:] if event.phase == "batch" else None, event.value, event.result, event.steps, event.module, line,
-            words.extent(event, samples, count, lives), check, before, words.advice(event, grew),
+            words.extent(event, samples, count, whole), check, before, words.advice(event, grew),
         )  # fmt: skip
 
-    def _samples(self) -> tuple[list[int], str | None]:
-        """The samples to blame, if any, and what came of trying without them."""
+    def _samples(self) -> tuple[list[int], bool | None, str | None]:
+        """(the samples to blame, if any, does the iteration live without them, the same in words)."""
         if not self.event.shape or self.event.phase == "optimiser":
-            return [], None
+            return [], None, None
         guesses, sure = self._guesses(self.event)
         if not guesses:
-            return [], None
+            return [], None, None
         untried = guesses[0] if sure else []
         if self.count is None:
-            return untried, "not tried: the batch holds no tensors, or not one sample each"
+            return untried, None, "not tried: the batch holds no tensors, or not one sample each"
         if 2 * len(guesses[0]) > self.count:
-            return untried, "not tried: too few samples are left"
+            return untried, None, "not tried: too few samples are left"
         if not self.watch.loop.runnable():
-            return untried, "not tried: the body cannot be run from here"
+            return untried, None, "not tried: the body cannot be run from here"
         tried = [self._without(0, guess) for guess in guesses[:MOST]]
         lived = [guess for guess, (lives, _) in zip(guesses, tried) if lives]
         if all(lives is None for lives, _ in tried):
-            return untried, "not tried: the body does not run without it"
+            return untried, None, "not tried: the body does not run without it"
         if len(lived) == 1 and not any(self._without(1, rows)[0] for rows in self._across()):
             return self._verified(lived[0])
-        return ([], None) if lived or not sure else self._moved(guesses[0], tried[0][1])
+        return ([], None, None) if lived or not sure else self._moved(guesses[0], tried[0][1])
 
-    def _verified(self, samples: list[int]) -> tuple[list[int], str]:
+    def _verified(self, samples: list[int]) -> tuple[list[int], bool, str]:
         """Those of them without which the iteration lives: another one's numbers may be masked."""
         for one in samples if len(samples) <= MOST else ():
             rest = [other for other in samples if other != one]
             samples = rest if rest and self._without(0, rest)[0] else samples
         names = ", ".join(map(str, samples[:5])) + (" ..." if len(samples) > 5 else "")
-        return samples, f"verified: without sample {names} the iteration is finite"
+        return samples, True, f"verified: without sample {names} the iteration is finite"
 
-    def _moved(self, samples: list[int], other) -> tuple[list[int], str]:
+    def _moved(self, samples: list[int], other) -> tuple[list[int], bool, str]:
         """What is to blame if the iteration breaks without these samples too, there by the event `other`."""
         check, event = f"without sample {samples[0]} of the batch it breaks all the same", self.event
         if other is None or (_what(other) == _what(event) and set(other.rows(0)) & set(samples)):
             drawn = event.shape[0] in self.tracer.drawn
-            return (samples, f"{check}: the body draws its own") if drawn else ([], f"{check}, so it is no sample's")
+            return samples if drawn else [], False, check + (": the body draws its own" if drawn else ", so it is no sample's")
         guesses, sure = self._guesses(other)
         if sure and guesses:
             for rows, culprit in ((guesses[0], other), (sorted({*samples, *guesses[0]}), event)):
                 if self._without(0, rows)[0]:
                     self.event = culprit
                     return self._verified(rows)
-        return samples, f"{check}, at {other.operation}"
+        return samples, False, f"{check}, at {other.operation}"
 
     def _guesses(self, event) -> tuple[list[list[int]], bool]:
         """Lists of samples that the event's index may mean, and whether the first is good without a trial."""
@@ -133,13 +134,16 @@ class Blame:
         if not others:
             return None, None
 
+        batch = clone(self.entry.batch)
+        own = {id(leaf) for leaf in batched(batch) if leaf.dim() > axis and leaf.shape[axis] == size}
+
         def mended(leaf):
-            if not isinstance(leaf, torch.Tensor) or leaf.dim() <= axis or leaf.shape[axis] != size:
+            if id(leaf) not in own:
                 return leaf
             other = leaf.index_select(axis, torch.tensor([others[0]] * len(samples), device=leaf.device))
             return leaf.index_copy(axis, torch.tensor(samples, device=leaf.device), other)
 
-        return self.watch.drive(self.watch.trial(mapped(mended, clone(self.entry.batch))))
+        return self.watch.drive(self.watch.trial(mapped(mended, batch)))
 
     def _with_the_batch_before(self) -> tuple[bool | None, str | None]:
         """Where everything is broken: does the iteration live with the batch before it? None if that cannot be tried."""

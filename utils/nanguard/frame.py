@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dis
 import gc
 import itertools
 import linecache
 import sys
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from traceback import walk_stack, walk_tb
 from types import FrameType, TracebackType
 
 import torch
+from torch.utils._pytree import tree_leaves
 
-from .tensors import finite, mask
+from .tensors import MOST, array, finite, mask
 from .verdict import Collapse, attach
 
 OURS = (str(Path(torch.__file__).parent), str(Path(__file__).parent))
@@ -52,7 +56,7 @@ def source(place: tuple | None) -> tuple[str | None, str | None, str | None]:
         first, last, start, end = list(code.co_positions())[instruction // 2]
         if first is not None and first == last and start is not None:
             term = lines[first - 1].encode()[start:end].decode()
-    nodes = (node for node in ast.walk(parsed(code.co_filename)) if isinstance(node, ast.Assign))
+    nodes = (node for node in ast.walk(parsed(code.co_filename)) if isinstance(node, ast.Assign) and code.co_name != "<lambda>")
     losses = [ast.unparse(node.targets[0]) for node in nodes if node.lineno <= number <= node.end_lineno]
     name = "notebook cell" if "ipykernel" in str(file) else file.name
     return losses[-1] if losses else None, term, f"{name}:{number}: {text}"
@@ -73,6 +77,17 @@ def tracebacks(frame: FrameType | None) -> list[TracebackType]:
     return [one for one in found if not list(walk_tb(one))[-1][0].f_code.co_filename.startswith(OURS[1])]
 
 
+@contextlib.contextmanager
+def unraised() -> Iterator[None]:
+    """Keep an error of our own from the loop, which is on its way out with one of the user's."""
+    try:
+        yield
+    except Exception as error:
+        if "device-side assert" in str(error):  # which BCELoss makes of a NaN
+            words = "after a device-side assert a GPU runs nothing again: run the loop on the CPU for a verdict"
+            warnings.warn(words, stacklevel=4)
+
+
 def evidence(raised: list[TracebackType | None], loop) -> bool:
     """Does one of the frames that an error came through hold a NaN or a loss that is infinite? A best loss so far may be.
 
@@ -83,11 +98,19 @@ def evidence(raised: list[TracebackType | None], loop) -> bool:
         return True
     held = [(frame, name, value) for frame in frames for name, value in frame.f_locals.items()]
     for value in (value for frame, name, value in held if frame is not loop.frame or not loop.body or name in loop.bound):
-        if isinstance(value, float) and value != value:
-            return True
-        if isinstance(value, torch.Tensor) and not finite(value) and (value.dim() == 0 or not mask(value)):
+        small = not isinstance(value, (dict, list, tuple)) or len(value) <= MOST
+        if any(map(_ill, tree_leaves(value) if small else ())):
             return True
     return False
+
+
+def _ill(value) -> bool:
+    """Is it a NaN, or a tensor or an array that is not finite and no mask?"""
+    if isinstance(value, array()) and value.dtype.kind == "f":
+        value = torch.from_numpy(value)
+    if isinstance(value, torch.Tensor):
+        return not finite(value) and (value.dim() == 0 or not mask(value))
+    return isinstance(value, float) and value != value
 
 
 def raise_through(frame: FrameType, raised: list[TracebackType], verdict) -> bool:

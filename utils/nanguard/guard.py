@@ -12,7 +12,7 @@ from types import FunctionType
 
 import torch
 
-from .frame import raise_through, tracebacks, users
+from .frame import raise_through, tracebacks, unraised, users
 from .loop import SOME, Ear, Loop
 from .recorder import kind
 from .verdict import Verdict, attach
@@ -36,8 +36,9 @@ class guard(Watch):
                 "skip" they are lost
     scaled      the body scales its loss by hand and skips a step whose gradients overflow: infinite losses are no death
 
-    The body runs again as it stands: what it appends or prints, it does each time. What it draws must come from `iterable`,
-    a DataLoader, the global random state or a guarded Generator. A loop that is left by break or an error gets one more look.
+    The body runs again as it stands: what it prints, it prints each time. What it draws must come from `iterable`, a
+    DataLoader, the global random state or a guarded Generator. A loop that is left by break or an error gets one more look.
+    What else `iterable` has, such as a loader's `dataset`, the guard has too.
     Raises ValueError or TypeError for an argument that no loop can have.
     """
 
@@ -65,6 +66,11 @@ class guard(Watch):
     def __len__(self) -> int:
         return len(self.iterable)
 
+    def __getattr__(self, name: str):
+        if name == "iterable":  # not there yet
+            raise AttributeError(name)
+        return getattr(self.iterable, name)
+
     def __iter__(self) -> Iterator:
         frame = users(sys._getframe(1))
         self._try(self._begin, Loop(frame))
@@ -79,7 +85,7 @@ class guard(Watch):
                         return
             yield from self._look()
         except GeneratorExit:
-            with contextlib.suppress(Exception):
+            with unraised():
                 self._left(frame)
             raise
         finally:
@@ -119,7 +125,7 @@ class Step(Watch):
             with contextlib.nullcontext() if entry is None else entry.ear:
                 result = self.function(*args, **kwargs)
         except (Exception, SystemExit) as error:
-            with contextlib.suppress(Exception):
+            with unraised():
                 verdict = self._last([error.__traceback__], error) if self.window else None
                 if verdict is not None:
                     self.verdict = verdict

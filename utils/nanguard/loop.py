@@ -22,8 +22,8 @@ import torch
 from torch import nn
 
 from .frame import parsed
-from .recorder import MOST, STATEFUL
-from .tensors import clone
+from .recorder import STATEFUL
+from .tensors import MOST, clone, numbers
 
 
 class Loop:
@@ -37,7 +37,8 @@ class Loop:
     """
 
     def __init__(self, frame: FrameType | None = None, function: Callable | None = None):
-        self.frame, self.function, self.space, self.code = frame, function, None, None
+        self.frame, self.function, self.space = frame, function, None
+        self.code, self.counts = None, ()
         nodes = ast.walk(parsed(frame.f_code.co_filename)) if frame else ()
         heads = [n for n in nodes if isinstance(n, ast.For) and n.lineno <= frame.f_lineno <= n.iter.end_lineno]
         self.body = max(heads, key=lambda node: node.lineno, default=None)
@@ -83,7 +84,11 @@ class Loop:
 
     def hints(self) -> str:
         """What of the body's a replay cannot rewind, in words."""
-        hints = [f"the count {name}" for name, _, value in self.slots() if name in self.carried and type(value) in (int, float)]
+        given = {node.id for node in ast.walk(self.body.target) if isinstance(node, ast.Name)} if self.body else ()
+        own = [(name, value) for name, _, value in self.slots() if name in self.carried and name not in given]
+        hints = [f"the count {name}" for name, value in own if type(value) in (int, float)]
+        large = [(name, value) for name, value in own if isinstance(value, (deque, dict, list)) and len(value) > MOST]
+        hints += [f"the {type(value).__name__} {name}" for name, value in large]
         calls = [n for n in ast.walk(self.body) if isinstance(n, ast.Call)] if self.body else []
         hints += [f"the iterator {ast.unparse(n.args[0])}" for n in calls if getattr(n.func, "id", "") == "next" and n.args]
         if self.body and "enumerate(" in ast.unparse(self.body.iter):
@@ -94,7 +99,7 @@ class Loop:
         """Can the body run from here? It says what a pass of the loop hands to its target, for that matter."""
         if self.code is None and self.body is not None and (counts := _counts(self.body.iter)) is not None:
             with contextlib.suppress(SyntaxError):
-                self.code = _function(self.body, self.frame.f_code.co_filename), counts
+                self.code, self.counts = _function(self.body, self.frame.f_code.co_filename), counts
         return self.function is not None or self.code is not None
 
     @contextlib.contextmanager
@@ -113,10 +118,9 @@ class Loop:
             args, kwargs = batch
             self.function(*args, **kwargs)
             return
-        code, counts = self.code
-        for start in counts:  # enumerate(guard(...)), once or more
+        for start in self.counts:  # enumerate(guard(...)), once or more
             batch = (start + number - 1, batch)
-        exec(code, self.space)
+        exec(self.code, self.space)
         self.space["__nanguard__"]([batch])
 
 
@@ -198,12 +202,12 @@ def _hanging(name: str, value) -> Iterator[tuple[str, Callable, object]]:
 
 
 def _within(value, deeper: bool = True) -> Iterator[tuple[str, None, object]]:
-    """What of tensors and stateful things a container holds, or those in it."""
+    """What of tensors, lists and stateful things a container holds, or those in it."""
     if isinstance(value, (list, tuple, dict)) and len(value) <= MOST:
         for one in value.values() if isinstance(value, dict) else value:
-            if isinstance(one, (torch.Tensor, *STATEFUL)):
+            if isinstance(one, (torch.Tensor, list, deque, *STATEFUL)):
                 yield "", None, one
-            elif deeper:
+            if deeper:
                 yield from _within(one, False)
 
 
@@ -230,8 +234,8 @@ class Ear:
 
     def heard(self) -> list[float]:
         """The losses as numbers; an infinity of half precision, which a loss scale may well cause, as 0."""
-        numbers = [(one.dtype == torch.float16, one.item()) for one in self.losses]
-        return [0.0 if half and math.isinf(number) else number for half, number in numbers]
+        halves = [one.dtype == torch.float16 for one in self.losses]
+        return [0.0 if half and math.isinf(one) else one for half, one in zip(halves, numbers(self.losses))]
 
     def __enter__(self):
         with _lock:
@@ -263,7 +267,7 @@ def _run_backward(roots, *arguments, **settings):
         for root in (_bare(one) for one in roots if isinstance(one, torch.Tensor) and one.numel()):
             if root.numel() > 1:  # logits, with gradients made by hand: infinities may be masks
                 root = torch.nan_to_num(root.abs(), nan=math.nan, posinf=0.0).amax()
-            ear.losses.append(root.abs() if root.is_complex() else root)
+            ear.losses.append((root.abs() if root.is_complex() else root).reshape(()))
     return _originals[0](roots, *arguments, **settings)
 
 
@@ -303,6 +307,8 @@ class Entry:
     bad: bool = False  # a loss was not finite
     clean: bool = True  # the gradients that it began with were finite
     norms: tuple = ()  # of gradients and weights, at its end
+    damaged: list[str] = field(default_factory=list)  # what is not finite after it, if it was traced
+    event: object = None  # of the tracer, that is to blame for that
 
     def like(self, other: Entry, compiled: bool = False) -> bool:
         """Did both do the same? To the last bit, but for compiled code that is traced uncompiled."""

@@ -9,7 +9,7 @@ import math
 import random
 import sys
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import torch
@@ -17,11 +17,11 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-from .tensors import clone, finite, mask
+from .tensors import MOST, clone, finite, mask, numbers
 
 STATEFUL = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler, torch.Generator)
 SMALL = 4096  # numbers in a weight whose norm is taken after every iteration
-MOST, LARGE = 100, 1 << 20  # entries of a container, and numbers in a tensor, that are kept for a loop's own variables
+LARGE = 1 << 20  # numbers in a tensor of a loop's own that are kept
 
 
 class FlightRecorder:
@@ -93,6 +93,7 @@ class FlightRecorder:
                 self.sound[owner, name] = finite(one)
         self.optimisers, self.generators = self.of(torch.optim.Optimizer), self.of(torch.Generator)
         self.names, self.weights, self.tails = names, [one for _, one in names.values()], list(tails.values())
+        self.buffers = {id(one): (name, one) for _, name, one in buffers}
         # Masks of -inf are meant to be so, be they buffers or weights that do not learn.
         masks = {id(one): one for _, one in names.values() if not one.requires_grad and not finite(one) and mask(one)}
         weights = [pair for key, pair in names.items() if key not in masks]
@@ -117,7 +118,9 @@ class FlightRecorder:
     def _known(self) -> list[int]:
         """What tells whether there are others: which tensors and modules lie in which places; empty if that does not tell."""
         found = [id(one) for place in self.places for one in place.values()]
-        return [] if self.restless else [*found, *(len(one.param_groups) for one in self.optimisers)]
+        for optimiser in self.optimisers:  # a state that was loaded is another dict
+            found += [id(optimiser.state), len(optimiser.param_groups)]
+        return [] if self.restless else found
 
     @property
     def nbytes(self) -> int:
@@ -130,7 +133,7 @@ class FlightRecorder:
     def norms(self) -> tuple[float, float]:
         """Of the gradients and of the weights that come last in each network: a look that costs next to nothing."""
         gradients = [one.grad for one in self.tails if one.grad is not None and not one.grad.is_sparse]
-        norms = [one.item() for one in torch._foreach_norm([*gradients, *self.tails])] if self.tails else []
+        norms = numbers(torch._foreach_norm([*gradients, *self.tails])) if self.tails else []
         return math.hypot(*norms[: len(gradients)]) if gradients else math.nan, math.hypot(*norms[len(gradients) :])
 
     @torch.no_grad()
@@ -138,7 +141,7 @@ class FlightRecorder:
         """How far those weights, of this norm, have gone since the last copy, over their norm."""
         last = {id(one) for one in self.tails}
         pairs = [(now, then) for now, then in zip(self.tensors, self.copies) if id(now) in last]
-        return math.hypot(*(torch.dist(now, then).item() for now, then in pairs)) / max(size, 1e-15) if pairs else math.nan
+        return math.hypot(*numbers([torch.dist(now, then) for now, then in pairs])) / max(size, 1e-15) if pairs else math.nan
 
     def clean(self) -> bool:
         """Are the gradients finite?"""
@@ -206,6 +209,16 @@ class FlightRecorder:
         for undo in self.undo:
             undo()
 
+    @contextlib.contextmanager
+    def keeping(self) -> Iterator[None]:
+        """After it the loop's lists of plain numbers are as before: a history tells what happened, once."""
+        kept = [(one, list(one)) for _, _, one in self.slots if isinstance(one, list) and all(map(_plain, one))]
+        try:
+            yield
+        finally:
+            for one, content in kept:
+                _refill(one, content)
+
     def random_state(self) -> list:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
         cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
@@ -243,8 +256,7 @@ class FlightRecorder:
 def remember(value) -> Callable | None:
     """A function that gives `value` its present content back; None if it holds nothing that a body changes, or too much.
 
-    Tensors of modules and optimisers are copied elsewhere. Lists of plain numbers are not put back: a history keeps what a
-    body that runs again appends.
+    Tensors of modules and optimisers are copied elsewhere. A long list is only cut back to its length.
     """
     if isinstance(value, (nn.Module, torch.Generator)):
         return None
@@ -261,9 +273,9 @@ def remember(value) -> Callable | None:
     if hasattr(value, "load_state_dict") and not isinstance(value, type):
         state = clone(value.state_dict())
         return lambda: value.load_state_dict(clone(state))
-    if not isinstance(value, (deque, dict, list)) or len(value) > MOST or (isinstance(value, list) and all(map(_plain, value))):
-        return None
-    return partial(_refill, value, copy.copy(value))
+    if isinstance(value, (deque, dict, list)) and len(value) <= MOST:
+        return partial(_refill, value, copy.copy(value))
+    return partial(_cut, value, len(value)) if isinstance(value, (deque, list)) else None
 
 
 def _plain(value) -> bool:
@@ -287,6 +299,11 @@ def _fill(tensor: torch.Tensor, numbers: torch.Tensor) -> None:
 def _refill(container, content) -> None:
     container.clear()
     (container.update if isinstance(container, dict) else container.extend)(content)
+
+
+def _cut(container, length: int) -> None:
+    while len(container) > length:
+        container.pop()
 
 
 def _shell(entry: dict) -> dict:

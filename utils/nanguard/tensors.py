@@ -8,31 +8,44 @@ import sys
 from collections.abc import Callable
 
 import torch
-from torch.utils._pytree import tree_flatten_with_path, tree_leaves, tree_map
+from torch.utils._pytree import MappingKey, SequenceKey, tree_flatten_with_path, tree_leaves, tree_map
+
+MOST = 100  # entries of a container that are looked at
 
 
 @torch.no_grad()
 def finite(*tensors: torch.Tensor) -> bool:
     """Are all numbers of all of them finite? One look at the sum of their sums, and only if that is not finite at each one."""
-    sums, tensors = {}, [one.coalesce().values() if one.is_sparse else one for one in tensors]
-    tensors = [one for one in tensors if one.is_floating_point() or one.is_complex()]
+    devices, tensors = {}, [one.coalesce().values() if one.is_sparse else one for one in tensors]
+    tensors = [one for one in tensors if one.numel() and (one.is_floating_point() or one.is_complex())]
     for one in tensors:
-        total = one.abs().sum(dtype=torch.float32) if one.dtype != torch.float32 else one.sum() if one.dim() else one
-        sums.setdefault(one.device, []).append(total)
-    quick = all(math.isfinite(torch.stack(of).sum().item()) for of in sums.values())
+        devices.setdefault(one.device, []).append(one)
+    quick = all(math.isfinite(torch.stack(_totals(of)).sum().item()) for of in devices.values())
     return quick or all(bool(torch.isfinite(one).all()) for one in tensors)
+
+
+def _totals(tensors: list[torch.Tensor]) -> list[torch.Tensor]:
+    """A number for each that is not finite if one of its own is not."""
+    if tensors[0].is_cuda:  # one kernel for all
+        return [one.float() for one in torch._foreach_norm(tensors, math.inf)]
+    small = [one if one.dtype == torch.float32 else one.abs() for one in tensors]
+    return [one.sum(dtype=torch.float32) if one.dim() else one.float() for one in small]
+
+
+def array() -> type | tuple:
+    """numpy's array, if the loop has loaded that."""
+    return getattr(sys.modules.get("numpy"), "ndarray", ())
 
 
 def clone(tree):
     """The same tree of tensors and arrays in memory of its own."""
     if isinstance(tree, int):  # of guard(range(n), ...)
         return tree
-    array = getattr(sys.modules.get("numpy"), "ndarray", ())
 
     def anew(leaf):
         if isinstance(leaf, torch.Tensor):
             return leaf.detach().clone()
-        return leaf.copy() if isinstance(leaf, array) else leaf
+        return leaf.copy() if isinstance(leaf, array()) else leaf
 
     return mapped(anew, tree)
 
@@ -63,16 +76,18 @@ def opened(tree) -> list[tuple]:
 
 def plain(leaf):
     """What a file that is loaded with weights_only=True may hold."""
-    if isinstance(leaf, getattr(sys.modules.get("numpy"), "ndarray", ())):
+    if isinstance(leaf, array()):
         return torch.from_numpy(leaf) if leaf.dtype.kind in "fiub" else repr(leaf)
     return leaf if isinstance(leaf, (bool, int, float, str, bytes, type(None), torch.Tensor)) else repr(leaf)
 
 
 def batched(tree) -> list[torch.Tensor]:
-    """Its tensors whose first axis may be that of the samples: all but numbers, and pictures in a list of them."""
-    groups = {}
+    """Its tensors whose first axis may be that of the samples: no numbers, no packed sequences, no list of samples."""
+    groups, packed = {}, torch.nn.utils.rnn.PackedSequence
+    tree = tree_map(lambda one: None if isinstance(one, packed) else one, tree, is_leaf=lambda one: isinstance(one, packed))
     for path, leaf in opened(tree):
-        if isinstance(leaf, torch.Tensor) and leaf.dim():
+        each = any(isinstance(one, SequenceKey) and isinstance(two, MappingKey) for one, two in zip(path, path[1:]))
+        if isinstance(leaf, torch.Tensor) and leaf.dim() and not each:  # a list of dicts, such as the boxes of each picture
             groups.setdefault(path[:-1], []).append(leaf)
 
     def pictures(of: list) -> bool:
@@ -84,6 +99,12 @@ def batched(tree) -> list[torch.Tensor]:
 def mask(tensor: torch.Tensor) -> bool:
     """Does it hold nothing but 0 and minus infinity?"""
     return not tensor.is_complex() and bool(((tensor == 0) | (tensor == -math.inf)).all())
+
+
+def numbers(tensors: list[torch.Tensor]) -> list[float]:
+    """Of tensors of one number each; from a GPU at once if they can be, for each fetch waits until it has done its work."""
+    alike = len({(one.device, one.dtype) for one in tensors}) == 1
+    return torch.stack(tensors).tolist() if alike else [one.item() for one in tensors]
 
 
 def scalar(tensor: torch.Tensor) -> float:

@@ -34,9 +34,10 @@ class Event:
     meant: bool = False  # so on purpose, as masks are: an event only if nothing else is
     place: tuple | None = None
     module: str | None = None
-    weight: str | None = None  # name of a weight among its inputs
+    weight: str | None = None  # what went in: "the weight Linear.bias", or a buffer
     value: float | None = None
     largest: float | None = None  # absolute value of what went in
+    empty: bool = False  # was that nothing?
     steps: tuple[str, ...] = ()
     setting: float | None = None  # a number in the call that is not finite
 
@@ -94,15 +95,20 @@ class _Call:
 class Tracer(TorchDispatchMode):
     """Sees each tensor operation of an iteration, and remembers where each non-finite tensor has its origin.
 
-    modules, batch      give names and sizes; `names` is {id of a weight: (name, weight)}
+    modules, batch      give names and sizes; `names` is {id of a weight: (name, weight)}, `buffers` likewise
     """
 
-    def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None):
+    def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None, buffers: dict | None = None):
         super().__init__()
         modules = [modules] if isinstance(modules, nn.Module) else modules
         parts = ((id(part), type(module).__name__, name) for module in modules for name, part in module.named_modules())
         self.paths = {key: f"{kind}.{name}".rstrip(".") for key, kind, name in parts}
-        self.weights = {_storage(weight): name for name, weight in (names or {}).values() if weight.numel()}
+        held = [
+            (f"the {what} {name}", one)
+            for what, of in (("weight", names), ("buffer", buffers))
+            for name, one in (of or {}).values()
+        ]
+        self.weights = {_storage(one): name for name, one in held if one.numel()}
         self.shapes = {tuple(weight.shape) for _, weight in (names or {}).values()}
         self.forwards: dict[int, tuple] = {}  # autograd node: (operation, place, module, weight) of its forward pass
         self.origin: dict[int, Event] = {}  # storage of a non-finite tensor: the event it comes from
@@ -166,7 +172,8 @@ class Tracer(TorchDispatchMode):
         bad = nan if call.infinite and bool(nan.any()) else bad  # infinities came in, and NaN is new
         index = tuple(bad.nonzero()[0].tolist())
         (place, through), module, operation = where(), self._module(), call.operation
-        phase, weight = "forward", self._weight(call.inputs)
+        ill = [one for one in call.inputs if not finite(one)]
+        phase, weight = "forward", self._weight(ill or call.inputs)
         if node is not None:
             if place is None or "_engine_run_backward" in through:  # else a Function's own backward, or a hook
                 operation, place, module, weight = self.forwards.get(number, (node.name(), place, module, weight))
@@ -181,10 +188,11 @@ class Tracer(TorchDispatchMode):
         values = [value for one in fitting if (value := _at(one, output, index)) is not None]
         value = (values[-1] if "div" in call.operation else values[0]) if values else None  # of a division, the divisor
         largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
+        empty = bool(inputs) and largest is None
         phase = "outside" if call.nan or (meant and call.infinite) else phase
         result = scalar(output[index])
         return Event(
-            self.count, phase, operation, bad, result, meant, place, module, weight, value, largest, steps, call.setting
+            self.count, phase, operation, bad, result, meant, place, module, weight, value, largest, empty, steps, call.setting
         )
 
     def _module(self) -> str | None:

@@ -14,6 +14,7 @@ NOTEBOOKS = {
     "other": "09_other_nans",
     "guard": "10_guard_your_own_gan",
 }
+HUGE = 1e4  # what no healthy network holds
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,9 @@ def cause(iteration: int, event, sample: int | None, sizes: int | None) -> str:
     began, made = f"iteration {iteration}: ", f"made {event.result:g}"
     if event.value is not None:
         made += f" from {_number(event.value)}"
-    elif event.largest is not None and event.phase != "batch":
+    elif event.empty:
+        made += " from an empty tensor"
+    elif event.largest is not None and event.phase != "batch" and (event.phase != "backward" or HUGE < event.largest):
         made += f" from numbers of up to {event.largest:.3g}"
     if event.phase == "batch":
         return began + f"the {event.operation} held {event.result:g} when it arrived, at index {event.index}"
@@ -98,7 +101,9 @@ def cause(iteration: int, event, sample: int | None, sizes: int | None) -> str:
         setting = f": its learning rate, or another setting, was {event.setting:g}" if event.setting is not None else ""
         return began + f"the optimiser's {event.operation} {made}{setting}"
     if event.phase == "outside":
-        came = f"a {event.result:g} that no torch operation of this iteration made came in through {event.operation}: "
+        through = f"{event.operation} with {event.weight}" if event.weight else event.operation
+        what = f"an {event.result:g}" if math.isinf(event.result) else "a nan"
+        came = f"{what} that no torch operation of this iteration made came in through {through}: "
         return began + came + "it was there before, or was made outside of what torch shows (numpy, a compiled kernel)"
     where = "" if sample is None else f" at sample {sample} of {sizes}"
     return began + f"{event.operation} {made}{where}, {event.phase} pass"
@@ -113,7 +118,7 @@ WHOLE = {  # does an iteration of which everything broke live with the batch bef
 
 def extent(event, rows: list[int], count: int | None, lives: bool | None) -> str | None:
     """How much of the tensor of an Event is not finite; rows are the broken samples of `count`, `lives` as in WHOLE."""
-    bad, named = event.bad, f" (the weight {event.weight} went in)" if event.weight else ""
+    bad, named = event.bad, f" ({event.weight} went in)" if event.weight else ""
     if not event.shape:
         return None
     if event.whole:
@@ -132,12 +137,14 @@ ADVICE = (  # what an operation's name holds: what to do, and where it is treate
     ("softmax|attention", "a row of which all is masked has no softmax: leave it out, or unmask one entry", "other"),
     ("nll_loss|cross_entropy", "a mean over no label is 0/0: leave that batch out", "other"),
     ("gamma", "a pole at 0: bound what goes in from below", "other"),
+    ("acos|asin", "its slope is infinite at the ends: clamp to just inside them", "other"),
+    ("svd|linalg_eig", "its slope is infinite where two of its values are equal: keep them apart, or detach it", "other"),
     ("logit|atanh", "infinite at both ends: bound what goes in from both sides", "other"),
     ("log", "the log of 0: bound what goes in from below", "other"),
     ("std|var", "no spread, or one sample alone: a small number inside the root, or drop_last=True", "other"),
     ("layer_norm|batch_norm|group_norm", "no spread, or numbers grew too large: keep eps above 0, and bound them", "game"),
+    ("div|reciprocal|weight_norm", "a divisor was 0 or too small: bound it from below", "other"),
     ("sqrt|norm", "add a small number inside the root, or use torch.linalg.norm", "other"),
-    ("div|reciprocal", "a divisor was 0 or too small: bound it from below", "other"),
     ("exp|pow|mul|square|mm$|linear|conv", "numbers grew too large: bound them", "game"),
 )
 
@@ -164,7 +171,9 @@ def advice(event, grew: bool) -> str:
     if operation == "pow" and event.value == 0:
         slope = "the slope of a root at 0 is infinite: add a small number inside it"
         return turn(slope if event.phase == "backward" else "a divisor was 0: bound it from below", "other")
-    if event.phase == "forward" and (event.largest or 0) > 1e18:  # the square of which float32 does not hold
+    if event.empty:
+        return turn("a mean over nothing is 0/0: leave that batch or group out", "other")
+    if event.phase == "forward" and 1e18 < (event.largest or 0) < math.inf:  # the square of which float32 does not hold
         return turn("numbers grew too large: bound them", "game")
     if grew:
         return turn("lower the learning rate or bound the networks", "game")
@@ -205,9 +214,10 @@ class History:
             start = len(series) - 1
             while start > 0 and series[start - 1][1] < series[start][1]:
                 start -= 1
-            steps = len(series) - 1 - start
-            rising |= steps > 2
-            if steps > 1 and series[-1][1] > 100 * series[start][1] and series[-2][1] > 2 * series[start][1]:  # no single jump
-                factor = (series[-1][1] / series[start][1]) ** (1 / steps)
+            factors = [now[1] / last[1] for last, now in zip(series[start:], series[start + 1 :])]
+            rising |= len(factors) > 2
+            total, before = math.prod(factors), max((value for _, value in series[:start]), default=0)
+            if total > 100 and total > 10 * max(factors) and series[-1][1] > 10 * before:  # no single jump, nor back up
+                factor = total ** (1 / len(factors))
                 return f"divergence: {words} grew {factor:.1f}x an iteration from iteration {series[start][0]} on", True
         return ("nothing had been growing: out of the blue" if len(rows) > 2 and not rising else None), False

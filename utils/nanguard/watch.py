@@ -54,6 +54,7 @@ class Watch:
         self.fatal: Entry | None = None  # of the last collapse
         self.running: int | None = None  # number of the iteration that runs again
         self.replayed = self.only_gradients = self.lame = False
+        self.doubtful = False  # would what ends the last iteration have done so without its NaN?
 
     @property
     def history(self) -> list[dict]:
@@ -149,14 +150,16 @@ class Watch:
             return False
         if self.policy == "skip":
             state, numbers = self.recorder.random_state(), [entry.number for entry in self.window]
-            self.recorder.rewind()
+            with self.recorder.keeping():
+                self.recorder.rewind()
             self.recorder.set_random_state(state)
             self.skipped += numbers
             self.window.clear()
             words = "skipped iteration {}: it left numbers that are not finite"
             warnings.warn(words.format(", ".join(map(str, numbers))), stacklevel=3)
             return False
-        self.verdict = yield from self._judge()
+        with self.recorder.keeping():
+            self.verdict = yield from self._judge()
         self.window.clear()  # a step may be called again
         if self.policy == "raise":
             raise Collapse(self.verdict)
@@ -216,23 +219,24 @@ class Watch:
         except Unlike:
             return None
         entry = self.window[0]
-        again, tracer, event = yield from self._traced(entry, clone(entry.batch))
-        damage = [name for name, _ in self.recorder.damage()]
-        if not entry.like(again, "torch._dynamo" in sys.modules) or not (damage or again.bad or again.error):
+        again, tracer = yield from self._traced(entry, clone(entry.batch))
+        if not entry.like(again, "torch._dynamo" in sys.modules) or not (again.damaged or again.bad or again.error):
             return None
         self.fatal = entry
         self.only_gradients = not again.bad and self.recorder.status() != "broken"
         self.recorder.rewind()
-        return Blame(self, entry, tracer, event, damage)
+        return Blame(self, entry, tracer, again)
 
     def _traced(self, entry: Entry, batch) -> Iterator:
-        """(the entry of its run on that batch, the tracer that saw it, the event to blame if it broke)."""
+        """(the entry of its run on that batch, the tracer that saw it)."""
         eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext()
-        tracer = Tracer(self.recorder.of(nn.Module), batch, self.recorder.names)
+        tracer = Tracer(self.recorder.of(nn.Module), batch, self.recorder.names, self.recorder.buffers)
         with eager:
             again = yield from self._again(entry, batch, tracer)
-        event = tracer.culprit([tensor for _, tensor in self.recorder.damage()], raised=again.error is not None)
-        return again, tracer, event
+        damage = self.recorder.damage()
+        again.damaged = [name for name, _ in damage]
+        again.event = tracer.culprit([tensor for _, tensor in damage], raised=again.error is not None)
+        return again, tracer
 
     def _judge(self) -> Iterator:
         """The verdict on the window: from the frame itself, or from its source, or what little the first run shows.
@@ -242,10 +246,12 @@ class Watch:
         number = self.window[0].number
         if self.loop.body is None and self.loop.function is None:  # next() hands them out, and may not be called again
             left = ", ".join(self.damaged[:3]) or "a loss"
-            warnings.warn(f"{left} broke: what next() gives now are iteration {number} and on again, to find why", stacklevel=4)
+            warnings.warn(f"{left} broke: now iteration {number} and on again are handed out, to find why", stacklevel=4)
         try:
-            blame = yield from self._investigate()
-            if blame is None and self.loop.space is None and self.loop.runnable():
+            alone = self.loop.space is None and self.loop.runnable()  # it can also run from its source
+            blame = self.drive(self._investigate()) if alone and self.loop.counts else None  # an enumerate has counted on
+            blame = blame or (yield from self._investigate())
+            if blame is None and alone:
                 blame = self.drive(self._investigate())
             verdict = unlike(self) if blame is None else blame.verdict()
         except Exception as error:
@@ -262,17 +268,18 @@ class Watch:
         if not replaying:
             self._note(entry)
         sure = replaying or entry.bad or self.loop.broken_loss() or self.recorder.status() == "broken"
-        if not sure and not (self.loop.runnable() and evidence(raised, self.loop)):
+        if not sure and not (self.loop.runnable() and (not self.recorder.clean() or evidence(raised, self.loop))):
             return None
         entry.error = error
         self.damaged = self.damaged if replaying else [name for name, _ in self.recorder.damage()]
         if not self.loop.runnable():
             return unlike(self, cut=replaying)
-        verdict = self.drive(self._judge())
-        if sure or (verdict.operation is not None and not (verdict.check or "").startswith("without")):
-            return verdict
-        for entry in self.window:  # back to where it ended, by another reason
-            self.drive(self._again(entry))
+        with self.recorder.keeping():
+            verdict = self.drive(self._judge())
+            if sure or (verdict.operation is not None and not self.doubtful):
+                return verdict
+            for entry in self.window:  # back to where it ended, by another reason
+                self.drive(self._again(entry))
         return None
 
     def drive(self, generator: Iterator):
@@ -295,9 +302,9 @@ class Watch:
     def trial(self, batch) -> Iterator:
         """(does the fatal iteration live with this batch? None if the body raises something else, the event that ends it)."""
         self.recorder.rewind()
-        again, _, event = yield from self._traced(self.fatal, batch)
+        again, _ = yield from self._traced(self.fatal, batch)
         if again.error is not None and type(again.error) is not type(self.fatal.error) and self.fatal.error is not SOME:
             return None, None
         status = self.recorder.status()
         healthy = status == "fine" or (status == "gradients" and not self.only_gradients)
-        return again.error is None and not again.bad and healthy, event
+        return again.error is None and not again.bad and healthy, again.event
