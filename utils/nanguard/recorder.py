@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import copy
 import ctypes
 import math
 import random
 import sys
-from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 import torch
@@ -17,11 +15,11 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
-from .tensors import MOST, clone, finite, mask, numbers
+from .memory import plain_list, put_back, refill, remember
+from .tensors import finite, mask, numbers
 
 STATEFUL = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler, torch.Generator)
 SMALL = 4096  # numbers in a weight whose norm is taken after every iteration
-LARGE = 1 << 20  # numbers in a tensor of a loop's own that are kept
 
 
 class FlightRecorder:
@@ -191,7 +189,7 @@ class FlightRecorder:
         if self.tensors:
             torch._foreach_copy_(self.copies, self.tensors)
         held = [*(("", None, thing) for thing in self.things), *self.slots]
-        self.undo = [partial(_put_back, put, value, remember(value)) for _, put, value in held]
+        self.undo = [partial(put_back, put, value, remember(value)) for _, put, value in held]
 
     @torch.no_grad()
     def rewind(self) -> None:
@@ -212,12 +210,12 @@ class FlightRecorder:
     @contextlib.contextmanager
     def keeping(self) -> Iterator[None]:
         """After it the loop's lists of plain numbers are as before: a history tells what happened, once."""
-        kept = [(one, list(one)) for _, _, one in self.slots if isinstance(one, list) and all(map(_plain, one))]
+        kept = [(one, list(one)) for _, _, one in self.slots if plain_list(one)]
         try:
             yield
         finally:
             for one, content in kept:
-                _refill(one, content)
+                refill(one, content)
 
     def random_state(self) -> list:
         """The state of Python's, numpy's and torch's random numbers, and of the generators that are guarded."""
@@ -251,71 +249,6 @@ class FlightRecorder:
             torch.cuda.set_rng_state_all(cuda)
         for generator, one in ours:
             generator.set_state(one)
-
-
-def remember(value) -> Callable | None:
-    """A function that gives `value` its present content back; None if it holds nothing that a body changes, or too much.
-
-    Tensors of modules and optimisers are copied elsewhere. A long list is only cut back to its length.
-    """
-    if isinstance(value, (nn.Module, torch.Generator)):
-        return None
-    if isinstance(value, torch.optim.Optimizer):
-        entries = {weight: _shell(entry) for weight, entry in value.state.items()}
-        settings = [{key: one for key, one in group.items() if key != "params"} for group in value.param_groups]
-        return partial(_restore, value, entries, settings)
-    if isinstance(value, torch.Tensor) and not isinstance(value, nn.Parameter):
-        return partial(_fill, value, value.detach().clone()) if value.numel() <= LARGE else None
-    if isinstance(value, random.Random):
-        return partial(value.setstate, value.getstate())
-    if hasattr(value, "bit_generator"):  # a generator of numpy's own
-        return partial(setattr, value.bit_generator, "state", value.bit_generator.state)
-    if hasattr(value, "load_state_dict") and not isinstance(value, type):
-        state = clone(value.state_dict())
-        return lambda: value.load_state_dict(clone(state))
-    if isinstance(value, (deque, dict, list)) and len(value) <= MOST:
-        return partial(_refill, value, copy.copy(value))
-    return partial(_cut, value, len(value)) if isinstance(value, (deque, list)) else None
-
-
-def _plain(value) -> bool:
-    return isinstance(value, (int, float, str)) or (isinstance(value, tuple) and all(map(_plain, value)))
-
-
-def _put_back(put: Callable | None, value, restore: Callable | None) -> None:
-    with contextlib.suppress(Exception):  # then the replay is another one, which is said
-        if restore is not None:
-            restore()
-        if put is not None and (restore is not None or isinstance(value, (int, float, tuple))):
-            put(value)
-
-
-def _fill(tensor: torch.Tensor, numbers: torch.Tensor) -> None:
-    if not torch.equal(tensor, numbers):
-        with torch.inference_mode(tensor.is_inference()), torch.no_grad():
-            tensor.copy_(numbers)
-
-
-def _refill(container, content) -> None:
-    container.clear()
-    (container.update if isinstance(container, dict) else container.extend)(content)
-
-
-def _cut(container, length: int) -> None:
-    while len(container) > length:
-        container.pop()
-
-
-def _shell(entry: dict) -> dict:
-    """The same dicts and lists around the same tensors, so that what appends to a list does not append to ours."""
-    return {key: copy.copy(one) if isinstance(one, (dict, list)) else one for key, one in entry.items()}
-
-
-def _restore(optimiser: torch.optim.Optimizer, entries: dict, settings: list[dict]) -> None:
-    optimiser.state.clear()
-    optimiser.state.update({weight: _shell(entry) for weight, entry in entries.items()})
-    for group, setting in zip(optimiser.param_groups, settings):  # a group that came later stays
-        group.update(setting)
 
 
 def _parts(thing) -> list:
