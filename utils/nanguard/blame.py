@@ -40,7 +40,7 @@ class Blame:
         before, grew = self.watch.records.words(number)
         grew = grew and words.HUGE < (event.largest or 0) < math.inf and not lives  # else it was no overflow
         loss, term, line = source(event.place)
-        if event.operation == "scalar_tensor" and (called := re.match(r"[\w.]*?(\w+)\(", term or "")):
+        if event.operation == "scalar_tensor" and (called := re.match(r"(?:return )?[\w.]*?(\w+)\(", term or "")):
             event.operation = called[1]  # such as logdet, which is made of others
         because = words.cause(number, event, sample, count) + (f"; {before}" if grew else "")
         whole = False if grew else None

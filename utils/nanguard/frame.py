@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-import contextlib
 import dis
 import gc
 import itertools
 import linecache
 import sys
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 from traceback import walk_stack, walk_tb
 from types import FrameType, TracebackType
@@ -75,17 +72,6 @@ def tracebacks(frame: FrameType | None) -> list[TracebackType]:
         return []
     found = [one for one in gc.get_referrers(frame) if isinstance(one, TracebackType) and one.tb_frame is frame]
     return [one for one in found if not list(walk_tb(one))[-1][0].f_code.co_filename.startswith(OURS[1])]
-
-
-@contextlib.contextmanager
-def unraised() -> Iterator[None]:
-    """Keep an error of our own from the loop, which is on its way out with one of the user's."""
-    try:
-        yield
-    except Exception as error:
-        if "device-side assert" in str(error):  # which BCELoss makes of a NaN
-            words = "after a device-side assert a GPU runs nothing again: run the loop on the CPU for a verdict"
-            warnings.warn(words, stacklevel=4)
 
 
 def evidence(raised: list[TracebackType | None], loop) -> bool:

@@ -12,7 +12,7 @@ from types import FunctionType
 
 import torch
 
-from .frame import raise_through, tracebacks, unraised, users
+from .frame import raise_through, tracebacks, users
 from .loop import SOME, Ear, Loop
 from .recorder import kind
 from .verdict import Verdict, attach
@@ -85,8 +85,7 @@ class guard(Watch):
                         return
             yield from self._look()
         except GeneratorExit:
-            with unraised():
-                self._left(frame)
+            self._try(self._left, frame)
             raise
         finally:
             self.loop = Loop()  # or it would keep the loop's variables alive
@@ -125,12 +124,11 @@ class Step(Watch):
             with contextlib.nullcontext() if entry is None else entry.ear:
                 result = self.function(*args, **kwargs)
         except (Exception, SystemExit) as error:
-            with unraised():
-                verdict = self._last([error.__traceback__], error) if self.window else None
-                if verdict is not None:
-                    self.verdict = verdict
-                    self.window.clear()
-                    attach(error, verdict)
+            verdict = self._try(self._last, [error.__traceback__], error) if self.window else None
+            if verdict is not None:
+                self.verdict = verdict
+                self.window.clear()
+                attach(error, verdict)
             raise
         if self._try(self._close, entry):
             self.drive(self._look())

@@ -106,7 +106,10 @@ class Watch:
         except Exception as error:
             self.lame = True
             self.window.clear()
-            warnings.warn(f"the loop goes on without its guard, which failed: {type(error).__name__}: {error}", stacklevel=4)
+            words = f"the loop goes on without its guard, which failed: {type(error).__name__}: {error}"
+            if "device-side assert" in str(error):  # as BCELoss on a GPU has it at a NaN
+                words = "after a device-side assert a GPU runs nothing again: run the loop on the CPU for a verdict"
+            warnings.warn(words, stacklevel=4)
 
     def _open(self, number: int, batch) -> Entry:
         self.window.append(Entry(number, clone(batch), self.recorder.random_state(), Ear()))
