@@ -3,7 +3,7 @@
 
 import { rateText, whole } from "./text.js";
 
-/** An element; a key `on...` is a listener, all else an attribute (true: present, false: absent). Words become text, never HTML.
+/** An element; a key `on...` is a listener, all else an attribute (true: present, false: absent). Words are never HTML.
  * @param {string} tag @param {Object<string, any>} [attributes] @param {...(Node|string)} children @returns {any} */
 export function h(tag, attributes = {}, ...children) {
   const element = document.createElement(tag);
@@ -21,7 +21,7 @@ export const button = (name, title, press) => h("button", {
   type: "button", title, onclick: ({ currentTarget }) => currentTarget.ariaDisabled !== "true" && press() }, name);
 export const allow = (element, effect) => element.setAttribute("aria-disabled", String(!effect));
 
-const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
+/** @type {Object<string, "slow"|"normal"|"fast">} */ const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
 /** Name, what it does, states of the run in which it has an effect, its command. @type {[string, string, string[], any][]} */
 const BUTTONS = [
   ["Start", "train, and draw while training", ["ready", "paused", "ended"], { type: "start" }],
@@ -60,14 +60,16 @@ export class Controls {
     this.speedMenu = menu("Speed", Object.keys(SPEEDS), { onchange: paced });
     this.speedMenu.value = "normal";
     this.buttons = BUTTONS.map(([name, tip, , command]) => button(name, tip, () => view.press(command)));
-    const decades = ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"].map(text => h("span", {}, text));
-    const slide = h("span", { class: "slide" }, this.slider, h("span", { class: "decades", "aria-hidden": "true" }, ...decades));
+    const numbers = ["1e-6", "1e-5", "1e-4", "1e-3", "1e-2", "1e-1"].map(text => h("span", {}, text));
+    const decades = h("span", { class: "decades", "aria-hidden": "true" }, ...numbers);
+    const slide = h("span", { class: "slide" }, this.slider, decades), name = h("span", { class: "name" }, "Learning rate");
     const turned = ({ target }) => { // the slider follows the box, and writes into it only when it is dragged
       this.turn(target === this.slider ? Number((10 ** Number(target.value)).toPrecision(2)) : null);
       view.rate(Number(this.rate.value));
     };
-    const rate = h("div", { class: "rate live", oninput: turned }, h("span", { class: "name" }, "Learning rate"), slide, this.rate);
-    this.bar = h("div", { class: "bar" }, h("div", { class: "keys live", role: "group", "aria-label": "Training" }, ...this.buttons));
+    const rate = h("div", { class: "rate live", oninput: turned }, name, slide, this.rate);
+    const keys = h("div", { class: "keys live", role: "group", "aria-label": "Training" }, ...this.buttons);
+    this.bar = h("div", { class: "bar" }, keys);
     this.elements = [h("div", { class: "top" }, rate, named("Speed", this.speedMenu)),
       h("div", { class: "fields live" }, ...this.fields.map(({ label, input }) => named(label, input))),
       h("div", { class: "fields" }, ...(recorded.length ? this.records(recorded, view) : [])), this.bar];
@@ -99,7 +101,6 @@ export class Controls {
     input.setCustomValidity("");
   }
 
-  /** @returns {"slow"|"normal"|"fast"} */
   get speed() { return SPEEDS[this.speedMenu.value]; }
   /** The first box that cannot be read. @returns {HTMLInputElement|undefined} */
   get wrong() { return [this.rate, ...this.fields.map(({ input }) => input)].find(input => !input.validity.valid); }
@@ -111,8 +112,8 @@ export class Controls {
 
   /** The labels of what differs from a run's settings. @param {import("./types.js").Run} run */
   differing(run) {
-    const { settings } = this;
-    return run.recorded ? [] : this.fields.filter(({ name }) => run.settings[name] !== settings[name]).map(({ label }) => label);
+    const { settings } = this, changed = this.fields.filter(({ name }) => run.settings[name] !== settings[name]);
+    return run.recorded ? [] : changed.map(({ label }) => label);
   }
 
   /** Show these settings. @param {import("./types.js").Settings} settings */

@@ -24,7 +24,7 @@ export class Figure {
     this.element = h("div", { class: "stage" }, this.grid, this.description);
   }
 
-  /** One panel: its title with a tick that shows or hides it, its canvas, what pointing at it does, by mouse or by arrow keys. */
+  /** One panel: its title with a tick that shows or hides it, its canvas, and what pointing at it does. */
   part(panel) {
     const title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
     const leave = () => this.point(null), redraw = () => this.view.request();
@@ -77,14 +77,14 @@ export class Figure {
   show(run) {
     this.pinned = null;
     for (const { panel, title } of this.parts)
-      title.replaceChildren(...panel.title(run).filter(([words]) => words).map(([words, name]) => h("span", { class: name }, words)));
+      title.replaceChildren(...panel.title(run).map(([words, name]) => h("span", { class: name, hidden: !words }, words)));
   }
 
   /** The page is dark if its words are light, whoever made it: JupyterLab, VS Code, Colab, Sphinx. @param {HTMLElement} root */
   colours(root) {
     const [r, g, b] = getComputedStyle(root.parentElement ?? root).color.match(/[\d.]+/g)?.map(Number) ?? [0, 0, 0];
     root.dataset.dark = String(r + g + b > 384);
-    const style = getComputedStyle(this.grid), colours = COLOURS.map(name => [name, style.getPropertyValue(`--${name}`).trim()]);
+    const style = getComputedStyle(this.grid), colours = COLOURS.map(name => [name, style.getPropertyValue(`--${name}`)]);
     return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
   }
 

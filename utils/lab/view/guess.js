@@ -13,9 +13,9 @@ export class Guess {
       event.preventDefault();
       this.answer();
     };
-    this.input = h("textarea", { rows: 1, spellcheck: "false", placeholder: "e.g. 500", oninput: () => this.read(), onkeydown: enter });
+    this.input = h("textarea", { rows: 1, spellcheck: "false", placeholder: "e.g. 500", oninput: () => this.read() });
     this.heard = h("span", { class: "heard" }); // what was understood
-    this.element = h("div", { class: "guess" }, named("I guess: NaN at iteration", this.input), this.heard);
+    this.element = h("div", { class: "guess", onkeydown: enter }, named("I guess: NaN at iteration", this.input), this.heard);
     this.task = h("p");
     const keep = button("Keep my guess", "", () => this.answer()), none = button("No guess", "", () => this.answer(true));
     this.gate = h("div", { class: "gate" }, h("div", { class: "card" },

@@ -1,5 +1,5 @@
-// All panels, as a table. `title(run)`: words, and the colour they are in. `draw(plot, scene)` returns a function that says what
-// it shows. `read(scene, x, y)`: what stands at a place, and `spot(scene, dot)` at a dot that is near. A scene is what scene() in view.js returns.
+// All panels, as a table. `title(run)`: words, and the colour they are in. `draw(plot, scene)` returns a function that says
+// what it shows. `read(scene, x, y)`: what stands at a place, `spot(scene, dot)`: at a dot that is near. scene: see view.js.
 
 import { QUANTITIES } from "./series.js";
 import { clamp, guessesText, median, short, whole } from "./text.js";
@@ -53,8 +53,8 @@ function extremes(lines) {
   return [low, high];
 }
 
-/** A panel of curves. Each of its `lines` is [quantity, colour, dash, its name]; `axis(run, low, high)` is the y axis, `ghosts` the
- * number of lines drawn of earlier runs. */
+/** A panel of curves. Each of its `lines` is [quantity, colour, dash, its name]; `axis(run, low, high)` is the y axis;
+ * of earlier runs, `ghosts` lines are drawn. */
 function curves({ name, title, lines, axis, ghosts }) {
   const styles = lines.map(([quantity, colour, dash, words]) => ({ q: QUANTITIES.indexOf(quantity), colour, dash, words }));
   const missing = run => (name === "scores" && !run.scores ? "This loss gives no probabilities, so no scores" : "");
@@ -122,7 +122,8 @@ function overTime(plot, { run, theme }, side, drawn, { sample, special }) {
 
 /** Points in the plane: the real ones grey, those of G blue. */
 function scatter(plot, { theme, run, picture }, generated) {
-  const dots = (points, radius, colour) => plot.dots(...[0, 1].map(odd => points.filter((_, k) => k % 2 === odd)), radius, colour);
+  const every = (points, odd) => points.filter((_, k) => k % 2 === odd);
+  const dots = (points, radius, colour) => plot.dots(every(points, 0), every(points, 1), radius, colour);
   dots(run.real.subarray(0, 1000), generated ? 1.6 : 2.2, theme.real);
   if (generated) dots(picture.cloud ?? picture.fake, 2.2, theme.g);
 }
@@ -136,15 +137,15 @@ function inThePlane(plot, scene, side, _, { sample, special }) {
 
 /** Small images; a special one is the last, in a frame. Grey within the real data's range, beyond it the atlas' colours. */
 function tiles(plot, { run, theme }, side, drawn, { sample, special }) {
-  const edge = Math.round(Math.sqrt(run.dimension)), most = realReach(run), images = sample ? [...drawn.slice(1), sample] : drawn;
+  const edge = Math.sqrt(run.dimension), most = realReach(run), images = sample ? [...drawn.slice(1), sample] : drawn;
   const outside = v => v > 1.25 * most || v < -0.25 * most;
   const grey = v => (Math.round(255 * clamp(v / most, 0, 1)) * 0x010101 | 255 << 24) >>> 0;
   plot.start(theme, [0, TILES.wide], [0, TILES.high], "xy");
   images.forEach((image, k) => {
-    const left = k % TILES.wide, low = TILES.high - 1 - Math.floor(k / TILES.wide), corners = [[left, low], [left + 0.95, low + 0.95]];
+    const left = k % TILES.wide, low = TILES.high - 1 - Math.floor(k / TILES.wide);
     if (special && k === images.length - 1) plot.area([left - 0.05, low - 0.05], [left + 1, low + 1], theme.d);
-    const value = (column, up) => image[(edge - 1 - up) * edge + column];
-    plot.image(edge, edge, (column, up) => (outside(value(column, up)) ? shade(value(column, up)) : grey(value(column, up))), corners);
+    const colours = Array.from(image, v => (outside(v) ? shade(v) : grey(v))); // from the top down
+    plot.image(edge, edge, (column, up) => colours[(edge - 1 - up) * edge + column], [[left, low], [left + 0.95, low + 0.95]]);
   });
   return images.some(image => image.some(outside)) ? `coloured: outside 0 to ${short(most)}` : "";
 }
@@ -208,20 +209,20 @@ const along = {
   name: "along", label: "D's logit",
   title: run => [["D's logit along z", "ink"], [`● batch${run.slice ? ", projected" : ""}`, "g"], ["● real", "real"]],
   draw(plot, scene) {
-    const { run, picture, theme, pinned } = scene, { curve, z, fakeLogits, realLogits, verdict } = picture, radius = theme.size * 0.3;
+    const { run, picture, theme, pinned } = scene, { curve, z, fakeLogits, realLogits, verdict } = picture;
     const values = [0, ...curve, ...fakeLogits, ...realLogits].filter(Number.isFinite);
     plot.start(theme, [-run.reach, run.reach], logitAxis(run, Math.min(...values), Math.max(...values)));
     plot.line(Array.from(curve, (_, k) => (2 * k / (curve.length - 1) - 1) * run.reach), curve, { colour: theme.ink });
-    plot.dots(z, fakeLogits, radius, theme.g, "fake");
-    plot.dots(realLogits.map(() => run.reach * 0.97), realLogits, radius, theme.real, "real");
+    plot.dots(z, fakeLogits, theme.size * 0.3, theme.g, "fake");
+    plot.dots(realLogits.map(() => run.reach * 0.97), realLogits, theme.size * 0.3, theme.real, "real");
     cliffs(plot, scene, 0.4); // where dots are low
     const clicked = pinned?.iteration === picture.iteration && pinned;
     for (const [one, colour] of [[clicked, theme.muted], [verdict, theme.cliff]]) {
       const spot = plot.spots.find(({ side, index }) => side === one?.side && index === one.index);
       if (spot) plot.ring(spot, theme.size * 0.8, colour);
     }
-    const ends = () => [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
-    return () => (fakeLogits.length ? `logits of ${whole(fakeLogits.length)} generated samples from ${ends()}` : "no batch yet");
+    const count = fakeLogits.length, ends = () => [Math.min(...fakeLogits), Math.max(...fakeLogits)].map(short).join(" to ");
+    return () => (count ? `logits of ${whole(count)} generated samples from ${ends()}` : "no batch yet");
   },
   spot({ run, picture: { z, lengths, fakeLogits, realLogits } }, { side, index: k }) {
     if (side === "real") return `real sample ${k}\nlogit ${short(realLogits[k])}`;
@@ -245,7 +246,8 @@ const lives = {
     for (const [k, count] of bars) plot.area([10 ** (k / 5), 0], [10 ** ((k + 1) / 5), count], theme.real);
     for (const guess of guesses) plot.level("x", guess, { colour: theme.g, alpha: 0.6 });
     if (nanAt) plot.level("x", nanAt, { colour: theme.cliff, dash: DOTTED, width: 3 }, `NaN at ${whole(nanAt)}`);
-    return () => `${guessesText(guesses)}; ${lives.length} recorded lives${lives.length ? `, median ${whole(median(lives))}` : ""}`;
+    const middle = lives.length ? `, median ${whole(median(lives))}` : "";
+    return () => `${guessesText(guesses)}; ${lives.length} recorded lives${middle}`;
   },
 };
 

@@ -74,8 +74,7 @@ export class Past {
 
   /** The stop at or after the position; the last one for the latest. */
   get at() {
-    const k = this.stops.findIndex(stop => stop >= (this.position ?? Infinity));
-    return k < 0 ? this.stops.length - 1 : k;
+    return Math.min(this.stops.filter(stop => stop < (this.position ?? Infinity)).length, this.stops.length - 1);
   }
 
   start() {

@@ -38,7 +38,7 @@ export class Plot {
   start(theme, x, y, bare = "") {
     const { canvas, still, pen } = this, { size } = theme, ratio = window.devicePixelRatio || 1, { round } = Math;
     const on = canvas.getBoundingClientRect(), snap = (from, to) => (round(to * ratio) - round(from * ratio)) / ratio;
-    const width = snap(on.left, on.right), height = snap(on.top, on.bottom); // the pixels of the screen: else it is stretched, which blurs
+    const width = snap(on.left, on.right), height = snap(on.top, on.bottom); // whole pixels of the screen: else it is blurred
     const key = [width, height, ratio, x, y, bare, ...Object.values(theme)].join();
     Object.assign(this, { theme, axes: { x, y }, remark: "", spots: [] });
     if (key === this.key) {
@@ -160,8 +160,8 @@ export class Plot {
       if (v < y[0] || v > y[1]) out = [at, v];
     }
     const drawn = points.filter(Boolean), end = drawn.at(-1);
-    const many = points.length > 200; // a long zigzag of one pixel is drawn 20 to 100 times as fast as a wider one, and with dashes
-    const style = { colour, alpha: faint || 1, width: many ? 1 : 2, dash: many ? [] : dash }; // along x 4 times as fast as with its own
+    // A long zigzag of one pixel is drawn 20 to 100 times as fast as a wider one, and 4 times as fast with dashes along x.
+    const many = points.length > 200, style = { colour, alpha: faint || 1, width: many ? 1 : 2, dash: many ? [] : dash };
     const shown = point => !dash.length || point?.[0] % (dash[0] + dash[1]) < Math.max(dash[0], 2.5);
     this.path(many ? points.map(point => (shown(point) ? point : null)) : points, style);
     if (many && dash.length) this.path(points, { ...style, alpha: 0.35 * style.alpha }); // so that no spike is lost
@@ -179,7 +179,7 @@ export class Plot {
     if (label) this.text(label, place[0], place[1], style.colour);
   }
 
-  /** Bold words on paper that lets little shine through: right of a point (or `before` it), or else on the side that has room. */
+  /** Bold words on paper that lets little shine through: right of a point (or `before` it), or else where there is room. */
   text(words, x, y, colour, before = false) {
     const { pen, box, theme: { paper, size } } = this, wide = pen.measureText(words).width + 5;
     const left = x - wide > box.left && (before || x + wide > box.right);

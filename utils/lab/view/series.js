@@ -1,6 +1,6 @@
 // The rows of a run, about as many as a panel is wide, so that they are drawn 25 times a second without losing a spike.
 
-/** @type {import("./types.js").Quantity[]} */
+/** The order of a row: one number an iteration each. Scores are means of probabilities. */
 export const QUANTITIES = [
   "loss_g", "loss_d", "score_g", "score_d", "fake_max", "fake_min", "real_max", "real_min", "fake_max_z"];
 const RECENT = 128, OLD = 256; // rows that stay single, and entries that the others are merged into

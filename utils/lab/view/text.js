@@ -37,7 +37,8 @@ export function ratesText(rates) {
  * A comma with three digits right behind it is a thousands separator, unless that gives a number too large. */
 export function parseGuesses(text) {
   const guesses = [], left = [], valid = n => n >= 1 && n <= 1e7;
-  const value = word => (/^\d+(\.\d+)?(e\+?\d+)?k?$/i.test(word) ? Math.round(parseFloat(word) * (/k$/i.test(word) ? 1000 : 1)) : 0);
+  const number = /^\d+(\.\d+)?(e\+?\d+)?k?$/i;
+  const value = word => (number.test(word) ? Math.round(parseFloat(word) * (/k$/i.test(word) ? 1000 : 1)) : 0);
   for (const word of text.split(/[ \t\r\n;]+|,(?!\d{3}(?!\d))/).filter(Boolean)) {
     const together = value(word.replace(/[,'\u2019\u00a0\u202f]/g, ""));
     const parts = valid(together) ? [together] : word.split(",").map(value);

@@ -1,18 +1,16 @@
 // What the view and an engine say to each other. Two engines speak it: torch in the kernel (through anywidget) and
 // WebAssembly in a Web Worker. This file holds no code: only the types, for readers and for `tsc --noEmit`.
 //
-// - A message is a flat object with a `type`; every array of numbers is a Float32Array at its top level, never deeper. The kernel
+// - A message is a flat object with a `type`; every array of numbers is a Float32Array at its top level. The kernel
 //   sends them as binary buffers beside the JSON, in the order of the message's `arrays`: see attach() in widget.js.
 // - JSON carries no NaN and no infinity: a single number that is not finite is null. Inside Float32Arrays all are allowed.
 // - Iterations count from 1; 0 is "before the first". Iteration i's batch, atlas and hazard belong to the weights that
 //   iteration i started from: the engine computes the atlas BEFORE it updates.
 // - Each run has a tag `run` that the engine never uses twice. Whatever the view gets with another tag than its current
 //   run's it drops; a command names the run it means and the engine drops those for another run.
-// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one, the kernel's of one in eight. An `ack` is
+// - A frame waits for the view's `ack` of those before: WebAssembly's of the last one, the kernel's of one in 8. An `ack` is
 //   also the heartbeat: it comes at once even from a hidden page, so a running engine that hears none for 30 s pauses.
 
-/** The order of a row: one float an iteration each. Scores are means of probabilities. */
-export type Quantity = "loss_g" | "loss_d" | "score_g" | "score_d" | "fake_max" | "fake_min" | "real_max" | "real_min" | "fake_max_z";
 export type Settings = Record<string, string | number>; // field name to value, always all fields
 
 // ---- engine to view
@@ -78,8 +76,7 @@ export interface Picture {
 }
 export interface Verdict {
   iteration: number; words: string; // the sentence: term, sample, logit, why, how rare its latent is
-  side: "fake" | "real" | null; // whose sample it was, and ...
-  index: number | null; // ... which of the batch; its pulse is fake[k] with fakeIndex[k] = index, or real[index]
+  side: "fake" | "real" | null; index: number | null; // whose sample, and which: fake[k] with fakeIndex[k] = index, or real[index]
 }
 
 /** New rows, the latest batch, and how things stand. The first frame after a Run may have no rows (iteration 0: batch
@@ -87,7 +84,7 @@ export interface Verdict {
 export interface Frame extends Picture {
   type: "frame";
   state: "ready" | "running" | "paused" | "ended"; // ended: a loss is not finite, only Reset (or a fork) goes on
-  rows?: Float32Array; // (new, 9) since the last frame, in the order of Quantity; of a recorded run, instead of these ...
+  rows?: Float32Array; // (new, 9) since the last frame, in the order of series.js; of a recorded run, instead of these ...
   lows?: Float32Array; highs?: Float32Array; // (new, 9) ... the extremes of the iterations that each of its rows stands for ...
   at?: Float32Array; // (new,) ... and the last one of these; without it rows are consecutive and end at `iteration`
   looks: Float32Array; // (any, 2) since the last frame: an iteration, and the chance that its batch kills the run
@@ -108,7 +105,7 @@ export type FromEngine = Lab | Run | Frame | Picture & { type: "moment" };
 export interface Choice { settings: Settings, lr: number, speed: "slow" | "normal" | "fast" }
 
 export type Command =
-  { type: "hello" } // a page is there: answer with Lab, Run, and a Frame with all rows so far (about 2,000 at most, else thinned)
+  { type: "hello" } // a page is there: answer with Lab, Run, and a Frame with all rows so far
   | { type: "start" } & Choice // go on, or begin; the rate is lr from the next iteration on
   | { type: "one", only: "d" | "g" | null } & Choice // one iteration: of both networks, only "d" or only "g"
   | { type: "pause" }
@@ -116,7 +113,7 @@ export type Command =
   | { type: "rate", run: number, lr: number } // in flight; of whatever run there is then: it may be typed while a run begins
   | { type: "speed", speed: Choice["speed"] } // in flight. slow: 2.5 iterations a second; normal: starts slow; fast: all it can
   | { type: "ack", run: number, iteration: number }
-  | { type: "scrub", run: number, iteration: number } // answer with the "moment" of that iteration (a recorded run: the nearest stop)
+  | { type: "scrub", run: number, iteration: number } // answer with the "moment" of that iteration, or of the nearest stop
   | { type: "fork", run: number, iteration: number } & Choice // a new run, paused, from the weights before that iteration
   | { type: "open", id: string, seed: number } // show a recorded run: Run, and one Frame; a live run is paused and kept
   | { type: "live" } // show the live run again: Run (same tag), and a Frame with all its rows

@@ -9,7 +9,6 @@ import { chance, clamp, guessesText, ratesText, rateText, score, short, whole } 
 
 /** @typedef {import("./types.js").Frame} Frame */
 /** @typedef {import("./types.js").Run} Run */
-/** @typedef {import("./types.js").Command} Command */
 
 const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
 const TELL = 200; // milliseconds from words to words while a run goes on
@@ -18,7 +17,7 @@ const FOUND = { tail: "estimated from the tail of recent batches", sampled: "est
 
 export class View {
   /** Build the view in `root`; `send` takes each Command to the engine, whose messages go to receive().
-   * @param {HTMLElement} root @param {(command: Command) => void} send */
+   * @param {HTMLElement} root @param {(command: import("./types.js").Command) => void} send */
   constructor(root, send) {
     this.send = send;
     this.lab = /** @type {import("./types.js").Lab} */ (null);
@@ -46,7 +45,8 @@ export class View {
     this.verdict = h("p", { class: "verdict", role: "status" });
     this.chance = h("output", { class: "chance", "aria-live": "off" });
     this.hazard = h("div", { class: "hazard" }, h("p"), this.chance);
-    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: () => { this.told = 0; this.request(); } });
+    const tell = () => { this.told = 0; this.request(); }; // at once
+    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: tell });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
     // One-letter shortcuts must not take keys that are meant for a control: JupyterLab waits for those that bubble up to it,
@@ -57,7 +57,7 @@ export class View {
       this.figure.element, this.past.element, h("div", { class: "below" }, this.figure.of.lives, this.table));
     root.replaceChildren(this.root);
     const { signal } = this.over, redraw = () => { this.theme = null; this.request(); }; // colours are not read for each frame
-    const sizes = new ResizeObserver(redraw), clock = setInterval(redraw, 1000); // a change of the page's theme is not told to anybody
+    const sizes = new ResizeObserver(redraw), clock = setInterval(redraw, 1000); // nobody tells of another theme
     sizes.observe(this.root);
     signal.addEventListener("abort", () => { sizes.disconnect(); clearInterval(clock); });
     // a hidden page draws nothing, but goes on answering, or the engine would think that nobody is there
@@ -77,7 +77,7 @@ export class View {
     this.send({ ...command, ...choice });
   }
 
-  /** What the controls say; nothing while a box cannot be read: that one gets the focus. @returns {import("./types.js").Choice} */
+  /** What the controls say; null while a box cannot be read, which gets the focus. @returns {import("./types.js").Choice} */
   choice() {
     const { wrong, settings, rate, speed } = this.controls;
     wrong?.focus();
@@ -189,7 +189,7 @@ export class View {
 
   draw() {
     const scene = this.scene();
-    if (scene && this.guess.asked) this.figure.draw(scene); // it reads sizes; after words have changed, all would be laid out twice
+    if (scene && this.guess.asked) this.figure.draw(scene); // it reads sizes: before words change, or all is laid out twice
     if (!scene?.running || performance.now() > this.told + TELL) this.tell(scene);
   }
 
