@@ -172,6 +172,18 @@ def test_the_rate_takes_effect_at_the_next_iteration_to_its_last_digit_and_is_sa
     assert page.last("frame")["rates"] == [[1, 3e-4], [3, 1e-3]] and page.last("frame")["rate"] == 1e-3
 
 
+def test_a_rate_chosen_before_the_first_iteration_is_the_one_the_run_begins_with(new):
+    page = new(SMALL)
+    page("rate", run=page.lab.run.tag, lr=3e-4)
+    assert page.last("frame")["rates"] == [[1, 3e-4]] and page.last("frame")["state"] == "ready"
+    page("hello")
+    assert page.last("run")["lr"] == 3e-4
+    page.press("one", lr=3e-4)
+    page("fork", run=page.lab.run.tag, iteration=1, **page.choice(lr=1e-3))
+    page("rate", run=page.lab.run.tag, lr=1e-4)
+    assert page.last("frame")["rates"] == [[1, 1e-4]] and page.last("frame")["state"] == "ready"
+
+
 def test_the_rate_acts_on_a_run_in_flight_up_to_its_nan(new):
     page = new()
     page.press("start", lr=1e-6)

@@ -92,14 +92,14 @@ class Engine:
         looks = np.stack([at, np.full(new, 0.01)], 1)
         self.tell(**{"type": "frame", "state": state, "rows": rows, "looks": looks, **standard, **self.picture(), **more})
 
-    def nan(self, at=14, sample=15, side="fake", state="ended"):
+    def nan(self, at=14, sample=15, side="fake", state="ended", **more):
         """Iterations until `at`, the last of them fatal."""
-        self.frame(at - 1 - self.iteration)
+        self.frame(at - 1 - self.iteration, **more)
         words = f"NaN at iteration {at}: log(1 - D(G(z))) of sample {sample} is -inf."
         verdict = {"iteration": at, "words": words, "side": side, "index": sample}
         broken = np.array([[0.3, np.inf, 0.9, 0.5, 18.0, 1.0, 4.0, 0.0, 2.0]])
         loud = self.picture(loud=6.0, logit=18.0)
-        self.frame(1, state, broken, **{**loud, "iteration": at, "atlasAt": at, "verdict": verdict})
+        self.frame(1, state, broken, **{**loud, "iteration": at, "atlasAt": at, "verdict": verdict}, **more)
 
     def press(self, name):
         self.page.get_by_role("button", name=name, exact=True).click()
@@ -333,6 +333,25 @@ def test_showing_the_lab_changes_no_rate(started):
     assert started.page.get_by_label("Learning rate", exact=True).input_value() == "3e-4"
     started.press("Start")
     assert started.sent("start")[-1]["lr"] == 3e-4 and not started.sent("rate")
+
+
+def test_a_rate_chosen_before_the_first_iteration_is_asked_for_and_has_its_lives(engine):
+    engine.page.get_by_label("Learning rate", exact=True).fill("3e-4")
+    engine.frame(0, "ready", rates=[[1, 3e-4]])
+    assert "learning rate 3e-4" in engine.page.locator(".gate").inner_text()
+    guess(engine, "33, 500")
+    engine.press("Keep my guess")
+    engine.nan(20, rates=[[1, 3e-4]])
+    assert "; 0 recorded lives" in described(engine, "lives"), "those that are recorded are of another rate"
+
+
+def test_nothing_can_be_chosen_before_a_run_is_there(engine):
+    """The first run's settings would take its place."""
+    engine.page.goto(engine.page.address)
+    engine.lab()
+    assert engine.page.get_by_label("Fix", exact=True).is_disabled()
+    engine.run()
+    assert engine.page.get_by_label("Fix", exact=True).is_enabled()
 
 
 def test_the_slider_acts_in_flight_and_fills_the_box(started):

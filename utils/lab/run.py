@@ -206,6 +206,8 @@ class Run:
         """A Frame: what is new since the last one, or everything; `lr` is what the slider says."""
         if everything:
             self.sent = [0, 0]
+        if self.count < self.first:
+            self._turn(lr)
         rows, looks = np.array(self.rows[self.sent[0] :]), np.array(self.looks[self.sent[1] :])
         self.sent = [len(self.rows), len(self.looks)]
         state = "running" if running else "ended" if self.verdict else "paused" if self.count else "ready"

@@ -21,7 +21,8 @@ export const button = (name, title, press) => h("button", {
   type: "button", title, onclick: ({ currentTarget }) => currentTarget.ariaDisabled !== "true" && press() }, name);
 export const allow = (element, effect) => element.setAttribute("aria-disabled", String(!effect));
 
-/** @type {Object<string, "slow"|"normal"|"fast">} */ const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
+/** @type {Object<string, "slow"|"normal"|"fast">} */
+const SPEEDS = { "slow motion": "slow", normal: "normal", "flat out": "fast" };
 /** Name, what it does, states of the run in which it has an effect, its command. @type {[string, string, string[], any][]} */
 const BUTTONS = [
   ["Start", "train, and draw while training", ["ready", "paused", "ended"], { type: "start" }],

@@ -59,11 +59,7 @@ export class Past {
   }
 
   /** Leave the past. */
-  latest() {
-    this.stop();
-    this.position = null;
-    this.want();
-  }
+  latest() { this.stop(); this.position = null; this.want(); }
 
   /** Show stop k. */
   go(k) {

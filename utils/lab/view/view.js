@@ -46,7 +46,7 @@ export class View {
     this.chance = h("output", { class: "chance", "aria-live": "off" });
     this.hazard = h("div", { class: "hazard" }, h("p"), this.chance);
     const tell = () => { this.told = 0; this.request(); }; // at once
-    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", oninput: tell });
+    this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", disabled: true, oninput: tell });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
     // One-letter shortcuts must not take keys that are meant for a control: JupyterLab waits for those that bubble up to it,
@@ -151,7 +151,7 @@ export class View {
     this.hazard.hidden = !run.hazard;
     this.hazard.firstChild.textContent = [HAZARD, FOUND[run.hazard]].filter(Boolean).join(", ");
     if (!run.recorded && (!old || run.parent !== null)) this.controls.follow(run.settings);
-    this.guess.task.textContent = this.headline;
+    this.form.disabled = false; // before, what is chosen would be lost
   }
 
   /** New rows and the latest batch. @param {Frame} frame */
@@ -159,6 +159,8 @@ export class View {
     const { run } = this;
     if (frame.state !== this.frame?.state) this.told = 0;
     this.frame = frame;
+    run.lr = frame.rates[0][1]; // another one, if the slider moves before the first iteration
+    this.guess.task.textContent = this.headline;
     this.root.classList.toggle("asking", !this.guess.asked);
     if (!frame.quiet) this.unanswered = frame;
     this.series.append(frame);
