@@ -181,7 +181,7 @@ def test_the_bundle_is_one_module_of_all_files():
 
 def test_the_view_is_small():
     """What it is, types.d.ts with it: it may shrink, not grow. Wished for: 700."""
-    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in HERE.glob("*.[jd]*s")) <= 1440
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in HERE.glob("*.[jd]*s")) <= 1439
 
 
 GUESSES = [  # text, the numbers in it, and the words that are none: read alike by the lab and by utils.exercises

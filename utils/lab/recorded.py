@@ -65,10 +65,9 @@ class Recorded:
         trace, end = self.trace, self.trace.iterations
         # stops: the first and last iterations, each atlas, and evenly between
         kept, even = trace.atlas.get("iteration", []), np.linspace(1, end, 200)
-        stops = np.unique(np.concatenate([np.arange(1, 41), np.arange(end - 40, end + 1), kept, even]).astype(int))
-        stops = stops[(stops >= 1) & (stops <= end)]
+        stops = np.concatenate([np.arange(1, 41), np.arange(end - 40, end + 1), kept, even]).clip(1, end)
         recipe, title = trace.recipe, f"recorded: {trace.recipe.data}, seed {trace.seed}"
-        more = {"recorded": True, "nanAt": trace.nan_at, "hazard": None, "stops": stops}
+        more = {"recorded": True, "nanAt": trace.nan_at, "hazard": None, "stops": np.unique(stops.astype(int))}
         return about(self.tag, recipe, settings(recipe) | {"seed": trace.seed}, title, **more)
 
     def frame(self, *_) -> dict:

@@ -250,5 +250,4 @@ class Run:
 def verdict(iteration: int, why: Explanation) -> dict:
     """A Verdict from an Explanation."""
     side = {"real": "real", "generated": "fake"}[why.of] if why.sample is not None else None
-    words = f"NaN at iteration {iteration:,}: {why.words}"
-    return {"iteration": iteration, "words": words, "side": side, "index": why.sample}
+    return {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": side, "index": why.sample}
