@@ -331,10 +331,10 @@ picture
 #
 # ## Limits
 #
-# - The iterations since the last copy run more than once, and whatever the body prints, it prints as often.
+# - The iterations since the last copy run more than once, and print as often.
 # - DataLoaders of the body's own are rewound, and so are tensors, numbers, lists and modules that it carries. Other iterators are not: the verdict names them.
 # - Compiled code is traced uncompiled. What numpy or a kernel of its own makes is said to come from outside.
-# - On a GPU a device-side assert, such as BCELoss's at a NaN, ends all that the process can compute there: run the loop on the CPU for a verdict.
+# - On a GPU a device-side assert, such as BCELoss's at a NaN, ends the process's work there: run on the CPU for a verdict.
 # - Time-first sequences: where the batch axis is in doubt, no sample is named.
 #
 # <details><summary>For the referee</summary>
