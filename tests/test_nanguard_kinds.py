@@ -1,6 +1,7 @@
 """Loops on which the guard was once wrong, silent or in the way: one for each kind of mistake."""
 
 import math
+import sys
 from collections import deque
 from types import SimpleNamespace
 
@@ -386,10 +387,63 @@ def test_a_jump_of_one_sample_is_no_divergence():
     assert verdict.sample == 2 and "learning rate" not in verdict.advice
 
 
-def test_a_batch_of_arrays_is_not_called_drawn_by_the_body():
-    batches = [x.numpy() for x in with_numbers((5, 1, 2, 0.0))]
-    verdict = verdict_of(lambda net, x: net(torch.log(torch.as_tensor(x))).square().mean(), batches)
-    assert verdict.operation == "log" and "holds no tensors" in (verdict.check or "holds no tensors")
+def test_the_samples_of_a_batch_of_arrays_are_tried_too():
+    batches = [(x.numpy(), "name") for x in with_numbers((5, 1, 2, 0.0))]
+    verdict = verdict_of(lambda net, batch: net(torch.log(torch.as_tensor(batch[0]))).square().mean(), batches)
+    assert (verdict.operation, verdict.sample) == ("log", 1) and "verified: without sample 1" in verdict.check
+
+
+def test_of_two_networks_of_one_class_it_says_which():
+    g, d = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 3), nn.Softplus())
+    nn.init.ones_(d[0].weight)
+    with pytest.raises(Collapse) as caught:
+        for x in guard(with_numbers((5, 1, 2, 3e38), (5, 1, 3, 3e38)), g, d):
+            fits_loss(d, d(x).mean() * 1e-3)
+    assert (caught.value.verdict.iteration, caught.value.verdict.module) == (6, "Sequential#2.0")
+    with torch.no_grad():
+        g[0].bias.fill_(math.nan)
+    with pytest.raises(Collapse, match="Sequential#1.0.bias is not finite"):
+        next(iter(guard(with_numbers(), g, d)))
+
+
+def test_an_expression_of_several_lines_is_named_whole():
+    def ratio(net, x):
+        return (
+            net(x).mean(1)
+            / x[:, 1]
+        ).mean()  # fmt: skip
+
+    verdict = verdict_of(ratio, with_numbers((5, 1, 1, 0.0)))
+    assert verdict.operation == "div" and (sys.version_info < (3, 11) or verdict.term == "net(x).mean(1) / x[:, 1]")
+
+
+def test_a_chain_ends_where_its_numbers_were_written_over():
+    def scaled(net, x):
+        x = x.clone()
+        x -= x.amin(1, keepdim=True)
+        x /= x.amax(1, keepdim=True)
+        return net(x).mean()
+
+    batches = with_numbers(*((5, 1, feature, 1.0) for feature in range(4)))
+    verdict = verdict_of(scaled, batches)
+    assert (verdict.operation, verdict.sample) == ("div_", 1)
+    assert not any("nan" in step.split("=")[0] for step in verdict.steps), verdict.steps
+
+
+def test_logsumexp_of_a_row_that_is_masked_is_to_blame_not_its_mask():
+    def energy(net, x):
+        return torch.logsumexp(net(x).masked_fill(x[:, :3] < 0, -math.inf), 1).mean()
+
+    entries = [(batch, 0, 0, -1.0) for batch in range(8)]
+    verdict = verdict_of(energy, with_numbers(*entries, (5, 1, 0, -1.0), (5, 1, 1, -1.0), (5, 1, 2, -1.0)))
+    assert (verdict.iteration, verdict.operation, verdict.sample) == (6, "logsumexp", 1) and "masked" in verdict.advice
+
+
+def test_a_falling_loss_scale_that_began_before_the_record_is_said_to_have():
+    history = History()
+    for number in range(1, 101):
+        history.rows.append({"iteration": number, "loss": 1.0, "gradient": 1.0, "scale": 2.0**-number})
+    assert "since iteration 38 or before" in history.words(101)[0]
 
 
 def test_a_nan_in_a_batch_of_its_own_class_came_with_the_batch():

@@ -10,7 +10,7 @@ import torch
 
 from . import verdict as words
 from .frame import source
-from .tensors import batched, clone, mapped, opened
+from .tensors import array, batched, clone, opened
 from .verdict import Verdict
 
 MOST = 16  # trials
@@ -25,7 +25,9 @@ class Blame:
         sizes = Counter(len(one) for one in self.leaves).most_common(1)
         agreed = bool(sizes) and (2 * sizes[0][1] > len(self.leaves) or len(self.leaves) == 2)
         self.count = sizes[0][0] if agreed else None  # samples in the batch
-        self.own = not any(isinstance(one, torch.Tensor) for _, one in opened(entry.batch))  # the body draws its samples
+        self.own = not any(
+            isinstance(one, (torch.Tensor, array())) for _, one in opened(entry.batch)
+        )  # the body draws its samples
 
     def verdict(self) -> Verdict:
         number = self.entry.number
@@ -118,7 +120,7 @@ class Blame:
         """Rows along the other axis of a sequence, which might be the samples' just as well."""
         shape, found = self.event.shape, []
         for leaf in self.leaves:
-            if leaf.dim() == 3 or (leaf.dim() == 2 and not leaf.is_floating_point()):
+            if leaf.ndim == 3 or (leaf.ndim == 2 and "float" not in str(leaf.dtype)):
                 if shape[:2] == leaf.shape[:2]:
                     found.append(self.event.rows(1))
                 elif shape[0] == leaf.shape[0] * leaf.shape[1]:
@@ -127,23 +129,18 @@ class Blame:
 
     def _without(self, axis: int, samples: list[int]) -> tuple[bool | None, object]:
         """trial() with those samples replaced by another one."""
-        size = Counter(leaf.shape[axis] for leaf in self.leaves if leaf.dim() > axis).most_common(1)[0][0]
+        size = Counter(leaf.shape[axis] for leaf in self.leaves if leaf.ndim > axis).most_common(1)[0][0]
         others = sorted(
             (one for one in range(size) if one not in samples), key=self.event.rows(0).__contains__
         )  # whole ones first
         if not others:
             return None, None
 
-        batch = clone(self.entry.batch)
-        own = {id(leaf) for leaf in batched(batch) if leaf.dim() > axis and leaf.shape[axis] == size}
-
-        def mended(leaf):
-            if id(leaf) not in own:
-                return leaf
-            other = leaf.index_select(axis, torch.tensor([others[0]] * len(samples), device=leaf.device))
-            return leaf.index_copy(axis, torch.tensor(samples, device=leaf.device), other)
-
-        return self.watch.drive(self.watch.trial(mapped(mended, batch)))
+        batch, at = clone(self.entry.batch), (slice(None),) * axis
+        for leaf in batched(batch):
+            if leaf.ndim > axis and leaf.shape[axis] == size:
+                leaf[(*at, samples)] = leaf[(*at, [others[0]])]
+        return self.watch.drive(self.watch.trial(batch))
 
     def _with_the_batch_before(self) -> tuple[bool | None, str | None]:
         """Where everything is broken: does the iteration live with the batch before it? None if that cannot be tried."""

@@ -49,10 +49,13 @@ def source(place: tuple | None) -> tuple[str | None, str | None, str | None]:
     lines = linecache.getlines(code.co_filename)
     text = lines[number - 1].strip() if 0 < number <= len(lines) else ""
     term, file = text or None, Path(code.co_filename)
-    if hasattr(code, "co_positions") and lines:  # Python 3.11 knows which part of the line was running
+    if hasattr(code, "co_positions") and lines:  # Python 3.11 knows which part of the line was running, or of some lines
         first, last, start, end = list(code.co_positions())[instruction // 2]
-        if first is not None and first == last and start is not None:
-            term = lines[first - 1].encode()[start:end].decode()
+        if first is not None and start is not None:
+            part = [one.encode() for one in lines[first - 1 : last]]
+            part = [*part[:-1], part[-1][:end]]
+            term = " ".join(one.decode().strip() for one in (part[0][start:], *part[1:]))
+            text = text if first == last else term
     nodes = (node for node in ast.walk(parsed(code.co_filename)) if isinstance(node, ast.Assign) and code.co_name != "<lambda>")
     losses = [ast.unparse(node.targets[0]) for node in nodes if node.lineno <= number <= node.end_lineno]
     name = "notebook cell" if "ipykernel" in str(file) else file.name

@@ -39,6 +39,7 @@ class guard(Watch):
     The body runs again as it stands: what it prints, it prints each time. What it draws must come from `iterable`, a
     DataLoader, the global random state or a guarded Generator. A loop that is left by break or an error gets one more look.
     What else `iterable` has, such as a loader's `dataset`, the guard has too.
+    A loss that is not finite is a collapse even if the body leaves it out; `policy="skip"` does that for it.
     Raises ValueError or TypeError for an argument that no loop can have.
     """
 

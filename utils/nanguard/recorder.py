@@ -71,8 +71,9 @@ class FlightRecorder:
         if self.known and self.known == self._known():
             return
         names, buffers, tails, self.places, self.unborn = {}, [], {}, [], False
-        for thing in self.things:
-            prefix, weights = type(thing).__name__, []
+        self.titles = _titles(self.things)
+        for thing, prefix in zip(self.things, self.titles):
+            weights = []
             if isinstance(thing, nn.Module):
                 self.places += [place for one in thing.modules() for place in (one._parameters, one._buffers, one._modules)]
                 weights = list(thing.named_parameters(prefix))
@@ -258,6 +259,12 @@ def _parts(thing) -> list:
     if isinstance(thing, torch.Generator) or stateful:
         return [thing]
     raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {kind(thing)}")
+
+
+def _titles(things: list) -> list[str]:
+    """The name of each one's class; of two Sequentials "Sequential#1" and "Sequential#2"."""
+    kinds = [type(one).__name__ for one in things]
+    return [name if kinds.count(name) == 1 else f"{name}#{kinds[: at + 1].count(name)}" for at, name in enumerate(kinds)]
 
 
 def kind(thing) -> str:

@@ -81,17 +81,19 @@ def plain(leaf):
     return leaf if isinstance(leaf, (bool, int, float, str, bytes, type(None), torch.Tensor)) else repr(leaf)
 
 
-def batched(tree) -> list[torch.Tensor]:
-    """Its tensors whose first axis may be that of the samples: no numbers, no packed sequences, no list of samples."""
+def batched(tree) -> list:
+    """Its tensors and arrays whose first axis may be that of the samples: no packed sequences, no list of samples."""
     groups, packed = {}, torch.nn.utils.rnn.PackedSequence
     tree = tree_map(lambda one: None if isinstance(one, packed) else one, tree, is_leaf=lambda one: isinstance(one, packed))
     for path, leaf in opened(tree):
         each = any(isinstance(one, SequenceKey) and isinstance(two, MappingKey) for one, two in zip(path, path[1:]))
-        if isinstance(leaf, torch.Tensor) and leaf.dim() and not each:  # a list of dicts, such as the boxes of each picture
+        if (
+            isinstance(leaf, (torch.Tensor, array())) and leaf.ndim and not each and not getattr(leaf, "is_sparse", False)
+        ):  # a list of dicts, such as the boxes of each picture
             groups.setdefault(path[:-1], []).append(leaf)
 
     def pictures(of: list) -> bool:
-        return len(of) > 1 and all(one.dim() == 3 and len(one) in (1, 3, 4) and min(one.shape[1:]) > 4 for one in of)
+        return len(of) > 1 and all(one.ndim == 3 and len(one) in (1, 3, 4) and min(one.shape[1:]) > 4 for one in of)
 
     return [leaf for of in groups.values() if not pictures(of) for leaf in of]
 

@@ -87,6 +87,7 @@ class _Call:
         self.wanted, self.setting = any(map(math.isnan, literals)), next(iter(literals), None)
         self.wanted |= bool(nans) and all(getattr(origin.get(_storage(one)), "meant", False) for one in nans)
         self.infinite, self.nan, self.soft = bool(bad), bool(nans), bool(literals or (bad and not nans))
+        self.soft &= "logsumexp" not in self.operation  # of which a row of masks alone has none
         if "softmax" in self.operation and bad and not nans and not any(bool((one == math.inf).any()) for one in bad):
             # Minus infinity is what a mask means, be it a log of 0 and 1; a row of nothing else is what softmax cannot do.
             self.known = [one for one in self.known if "log" not in one.operation]
@@ -95,13 +96,15 @@ class _Call:
 class Tracer(TorchDispatchMode):
     """Sees each tensor operation of an iteration, and remembers where each non-finite tensor has its origin.
 
-    modules, batch      give names and sizes; `names` is {id of a weight: (name, weight)}, `buffers` likewise
+    modules, batch      give names and sizes; modules may be {title: module}
+    names, buffers      {id of a weight: (its name, the weight)}, and the same of buffers
     """
 
     def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None, buffers: dict | None = None):
         super().__init__()
         modules = [modules] if isinstance(modules, nn.Module) else modules
-        parts = ((id(part), type(module).__name__, name) for module in modules for name, part in module.named_modules())
+        titled = modules if isinstance(modules, dict) else {type(one).__name__: one for one in modules}
+        parts = ((id(part), title, name) for title, module in titled.items() for name, part in module.named_modules())
         self.paths = {key: f"{kind}.{name}".rstrip(".") for key, kind, name in parts}
         held = [
             (f"the {what} {name}", one)
@@ -114,7 +117,7 @@ class Tracer(TorchDispatchMode):
         self.origin: dict[int, Event] = {}  # storage of a non-finite tensor: the event it comes from
         self.in_a_loss: list[Event] = []  # events that reached a number on which backward was called
         self.read: Event | None = None  # the last one that an operation read
-        self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
+        self.recent: deque[tuple[str, list, torch.Tensor, list]] = deque(maxlen=64)
         self.count, self.batch_sizes, self.held = 0, {len(leaf) for leaf in batched(batch)}, []
         self.drawn: set[int] = set()  # lengths of what the body drew at random, such as latents
         for path, leaf in opened(batch):
@@ -152,7 +155,7 @@ class Tracer(TorchDispatchMode):
             self.in_a_loss += events  # how a backward pass begins: with a 1 for its loss
         first = min(call.known, default=None)
         for output in {id(one): one for one in (*_tensors(result), *written)}.values():
-            self.recent.append((call.operation, call.inputs, output))
+            self.recent.append((call.operation, call.inputs, output, _versions(call.inputs, output)))
             if call.operation.startswith(("rand", "normal", "uniform")) and output.dim():
                 self.drawn.add(len(output))
             if output.numel() * output.element_size() == output.untyped_storage().nbytes():  # else a part of it is written
@@ -177,6 +180,7 @@ class Tracer(TorchDispatchMode):
         if node is not None:
             if place is None or "_engine_run_backward" in through:  # else a Function's own backward, or a hook
                 operation, place, module, weight = self.forwards.get(number, (node.name(), place, module, weight))
+                operation = "a scripted function" if "jit" in node.name() else operation  # whose parts are not known here
             phase = "backward"
         elif place is None or "torch/optim/" in through:
             phase = "optimiser"
@@ -208,9 +212,12 @@ class Tracer(TorchDispatchMode):
     def _steps(self, output: torch.Tensor, index: tuple[int, ...], most: int = 4) -> tuple[str, ...]:
         """How one element came about: "sigmoid(17.7) = 1", "rsub(1) = 0", "log(0) = -inf"."""
         steps, wanted = [], output
-        for operation, inputs, made in reversed(self.recent):
+        for operation, inputs, made, versions in reversed(self.recent):
             if (made.data_ptr(), made.shape) != (wanted.data_ptr(), wanted.shape):
                 continue
+            over = bool(steps) and any(_storage(one) == _storage(output) for one in inputs)
+            if over or _versions(inputs, made) != versions:  # written over since then
+                break
             values, result = [_at(one, output, index) for one in inputs], _at(made, output, index)
             if None in values or not values or result is None or len(steps) == most:
                 break
@@ -234,6 +241,10 @@ class Tracer(TorchDispatchMode):
 def _tensors(tree) -> list[torch.Tensor]:
     leaves = (one for one in tree_leaves(tree) if isinstance(one, torch.Tensor))
     return [one for one in leaves if (one.is_floating_point() or one.is_complex()) and not one.is_sparse]
+
+
+def _versions(inputs: list[torch.Tensor], output: torch.Tensor) -> list[int]:
+    return [0 if one.is_inference() else one._version for one in (*inputs, output)]
 
 
 def _storage(tensor: torch.Tensor) -> int:

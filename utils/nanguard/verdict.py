@@ -134,7 +134,7 @@ def extent(event, rows: list[int], count: int | None, lives: bool | None) -> str
 
 
 ADVICE = (  # what an operation's name holds: what to do, and where it is treated
-    ("softmax|attention", "a row of which all is masked has no softmax: leave it out, or unmask one entry", "other"),
+    ("softmax|attention|logsumexp", "a row of which all is masked has no softmax: leave it out, or unmask one entry", "other"),
     ("nll_loss|cross_entropy", "a mean over no label is 0/0: leave that batch out", "other"),
     ("gamma", "a pole at 0: bound what goes in from below", "other"),
     ("acos|asin", "its slope is infinite at the ends: clamp to just inside them", "other"),
@@ -206,7 +206,8 @@ class History:
         scales = [(row["iteration"], row["scale"]) for row in rows if row["scale"] == row["scale"]]
         falls = [now[0] for last, now in zip(scales, scales[1:]) if now[1] < last[1]]
         if len(falls) > 2 and scales[-1][1] < scales[0][1]:
-            return f"the loss scale was falling since iteration {falls[0]}, to {scales[-1][1]:g}", False
+            before = " or before" if falls[0] <= scales[0][0] + 1 > 2 else ""  # earlier ones are not kept
+            return f"the loss scale was falling since iteration {falls[0]}{before}, to {scales[-1][1]:g}", False
         rising = False
         for name, words in (("gradient", "the gradient norm"), ("loss", "the loss")):
             series = [(row["iteration"], abs(row[name])) for row in self.rows if row["iteration"] <= until]
@@ -219,5 +220,6 @@ class History:
             total, before = math.prod(factors), max((value for _, value in series[:start]), default=0)
             if total > 100 and total > 10 * max(factors) and series[-1][1] > 10 * before:  # no single jump, nor back up
                 factor = total ** (1 / len(factors))
-                return f"divergence: {words} grew {factor:.1f}x an iteration from iteration {series[start][0]} on", True
+                factor = f"{factor:.1f}" if factor < 1000 else f"{factor:.2g}"
+                return f"divergence: {words} grew {factor}x an iteration from iteration {series[start][0]} on", True
         return ("nothing had been growing: out of the blue" if len(rows) > 2 and not rising else None), False

@@ -233,7 +233,9 @@ class Watch:
     def _traced(self, entry: Entry, batch) -> Iterator:
         """(the entry of its run on that batch, the tracer that saw it)."""
         eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext()
-        tracer = Tracer(self.recorder.of(nn.Module), batch, self.recorder.names, self.recorder.buffers)
+        recorder = self.recorder
+        modules = {title: one for title, one in zip(recorder.titles, recorder.things) if isinstance(one, nn.Module)}
+        tracer = Tracer(modules, batch, recorder.names, recorder.buffers)
         with eager:
             again = yield from self._again(entry, batch, tracer)
         damage = self.recorder.damage()
