@@ -439,6 +439,41 @@ def test_logsumexp_of_a_row_that_is_masked_is_to_blame_not_its_mask():
     assert (verdict.iteration, verdict.operation, verdict.sample) == (6, "logsumexp", 1) and "masked" in verdict.advice
 
 
+def test_routine_infinities_of_logsumexp_are_not_to_blame():
+    moves = torch.zeros(3, 3).masked_fill(torch.eye(3) + torch.eye(3).roll(1, 1) == 0, -math.inf)
+
+    def forward(net, x):  # in log space: not every state can be reached at once
+        with torch.no_grad():
+            alpha = torch.full((5, 3), -math.inf).index_fill(1, torch.tensor([0]), 0.0)
+            alpha = torch.logsumexp(alpha[:, :, None] + moves, 1) + net(torch.sqrt(x))
+        return (torch.softmax(alpha, 1) * net(x)).mean()
+
+    verdict = verdict_of(forward, with_numbers((5, 1, 2, -1.0)))
+    assert (verdict.iteration, verdict.operation, verdict.sample) == (6, "sqrt", 1), verdict
+
+
+def test_steps_in_place_that_are_over_stay_in_the_chain():
+    verdict = verdict_of(lambda net, x: torch.log(torch.relu_(x - 0.4)).mean() * net(x).mean(), with_numbers((5, 1, 2, 0.1)))
+    assert verdict.steps[-2:] == ("relu_(-0.3) = 0", "log(0) = -inf") or verdict.steps[-2].startswith("relu_(-0.3")
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_loss_scale_that_falls_without_end_is_no_excuse(every):
+    net, scaler = lin(), torch.amp.GradScaler("cpu", init_scale=64.0)
+    opt = torch.optim.SGD(net.parameters(), 0.01)
+    batches = with_numbers() + with_numbers(*((batch, 2, 0, -1.0) for batch in range(8))) * 3
+    with pytest.raises(Collapse) as caught:
+        for x in guard(batches, net, opt, scaler, every=every):
+            loss = torch.sqrt((net(x) * (x[:, :1] > 0)).square().sum(1)).mean()
+            opt.zero_grad()
+            scaler.scale(loss).backward()
+            scaler.step(opt)
+            scaler.update()
+    verdict = caught.value.verdict
+    assert (verdict.operation, verdict.sample, verdict.phase) == ("sqrt", 2, "backward") and 8 < verdict.iteration < 24
+    assert "falling since iteration" in verdict.history
+
+
 def test_a_falling_loss_scale_that_began_before_the_record_is_said_to_have():
     history = History()
     for number in range(1, 101):

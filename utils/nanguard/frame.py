@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import dis
 import gc
 import itertools
@@ -54,8 +55,10 @@ def source(place: tuple | None) -> tuple[str | None, str | None, str | None]:
         if first is not None and start is not None:
             part = [one.encode() for one in lines[first - 1 : last]]
             part = [*part[:-1], part[-1][:end]]
-            term = " ".join(one.decode().strip() for one in (part[0][start:], *part[1:]))
-            text = text if first == last else term
+            term = b"".join([part[0][start:], *part[1:]]).decode()
+            if first != last:
+                with contextlib.suppress(SyntaxError):
+                    text = term = ast.unparse(ast.parse(f"({term}\n)", mode="eval"))  # in one line, without comments
     nodes = (node for node in ast.walk(parsed(code.co_filename)) if isinstance(node, ast.Assign) and code.co_name != "<lambda>")
     losses = [ast.unparse(node.targets[0]) for node in nodes if node.lineno <= number <= node.end_lineno]
     name = "notebook cell" if "ipykernel" in str(file) else file.name

@@ -149,10 +149,15 @@ class FlightRecorder:
     def _gradients(self) -> list[torch.Tensor]:
         return [one.grad for one in self.weights if one.grad is not None]
 
+    @property
+    def lenient(self) -> bool:
+        """May gradients be infinite, because a loss scale is too large? One below 1 makes nothing overflow."""
+        return self.scaler is not None and self.scaler.get_scale() >= 1
+
     def damage(self) -> list[tuple[str, torch.Tensor]]:
         """(name, tensor) of all that is not finite now: weights, buffers, optimiser state, gradients."""
         self._list()
-        owners = self.names.values() if self.scaler is None else ()
+        owners = () if self.lenient else self.names.values()
         found = [*self.lasting, *((f"the gradient of {name}", one.grad) for name, one in owners if one.grad is not None)]
         return [(name, one.detach()) for name, one in found if not finite(one)]
 

@@ -87,7 +87,6 @@ class _Call:
         self.wanted, self.setting = any(map(math.isnan, literals)), next(iter(literals), None)
         self.wanted |= bool(nans) and all(getattr(origin.get(_storage(one)), "meant", False) for one in nans)
         self.infinite, self.nan, self.soft = bool(bad), bool(nans), bool(literals or (bad and not nans))
-        self.soft &= "logsumexp" not in self.operation  # of which a row of masks alone has none
         if "softmax" in self.operation and bad and not nans and not any(bool((one == math.inf).any()) for one in bad):
             # Minus infinity is what a mask means, be it a log of 0 and 1; a row of nothing else is what softmax cannot do.
             self.known = [one for one in self.known if "log" not in one.operation]
@@ -117,7 +116,7 @@ class Tracer(TorchDispatchMode):
         self.origin: dict[int, Event] = {}  # storage of a non-finite tensor: the event it comes from
         self.in_a_loss: list[Event] = []  # events that reached a number on which backward was called
         self.read: Event | None = None  # the last one that an operation read
-        self.recent: deque[tuple[str, list, torch.Tensor, list]] = deque(maxlen=64)
+        self.recent: deque[tuple[str, list, torch.Tensor]] = deque(maxlen=64)
         self.count, self.batch_sizes, self.held = 0, {len(leaf) for leaf in batched(batch)}, []
         self.drawn: set[int] = set()  # lengths of what the body drew at random, such as latents
         for path, leaf in opened(batch):
@@ -155,7 +154,7 @@ class Tracer(TorchDispatchMode):
             self.in_a_loss += events  # how a backward pass begins: with a 1 for its loss
         first = min(call.known, default=None)
         for output in {id(one): one for one in (*_tensors(result), *written)}.values():
-            self.recent.append((call.operation, call.inputs, output, _versions(call.inputs, output)))
+            self.recent.append((call.operation, call.inputs, output))
             if call.operation.startswith(("rand", "normal", "uniform")) and output.dim():
                 self.drawn.add(len(output))
             if output.numel() * output.element_size() == output.untyped_storage().nbytes():  # else a part of it is written
@@ -163,7 +162,7 @@ class Tracer(TorchDispatchMode):
             if finite(output):
                 continue
             meant = first is None and (call.wanted or (call.soft and not bool(torch.isnan(output).any())))
-            event = min(call.meant, default=None) if meant else first
+            event = min(call.meant, default=None) if meant and call.operation != "logsumexp" else first
             if event is None:
                 event = self._event(call, node, number, output, meant)
                 first = None if meant else event
@@ -193,7 +192,8 @@ class Tracer(TorchDispatchMode):
         value = (values[-1] if "div" in call.operation else values[0]) if values else None  # of a division, the divisor
         largest = max((one.detach().abs().max().item() for one in inputs if one.numel()), default=None)
         empty = bool(inputs) and largest is None
-        phase = "outside" if call.nan or (meant and call.infinite) else phase
+        masked = operation == "logsumexp"  # of a row of masks alone: perhaps meant, but made here
+        phase = "outside" if call.nan or (meant and call.infinite and not masked) else phase
         result = scalar(output[index])
         return Event(
             self.count, phase, operation, bad, result, meant, place, module, weight, value, largest, empty, steps, call.setting
@@ -211,13 +211,14 @@ class Tracer(TorchDispatchMode):
 
     def _steps(self, output: torch.Tensor, index: tuple[int, ...], most: int = 4) -> tuple[str, ...]:
         """How one element came about: "sigmoid(17.7) = 1", "rsub(1) = 0", "log(0) = -inf"."""
-        steps, wanted = [], output
-        for operation, inputs, made, versions in reversed(self.recent):
-            if (made.data_ptr(), made.shape) != (wanted.data_ptr(), wanted.shape):
-                continue
-            over = bool(steps) and any(_storage(one) == _storage(output) for one in inputs)
-            if over or _versions(inputs, made) != versions:  # written over since then
+        steps, wanted, over = [], output, set()  # memory that was written again since: what it held is gone
+        for operation, inputs, made in reversed(self.recent):
+            same = (made.data_ptr(), made.shape) == (wanted.data_ptr(), wanted.shape)
+            if same and any(_storage(one) in over for one in (made, *inputs)):
                 break
+            over |= {_storage(made)} if operation.endswith("_") else set()
+            if not same:
+                continue
             values, result = [_at(one, output, index) for one in inputs], _at(made, output, index)
             if None in values or not values or result is None or len(steps) == most:
                 break
@@ -241,10 +242,6 @@ class Tracer(TorchDispatchMode):
 def _tensors(tree) -> list[torch.Tensor]:
     leaves = (one for one in tree_leaves(tree) if isinstance(one, torch.Tensor))
     return [one for one in leaves if (one.is_floating_point() or one.is_complex()) and not one.is_sparse]
-
-
-def _versions(inputs: list[torch.Tensor], output: torch.Tensor) -> list[int]:
-    return [0 if one.is_inference() else one._version for one in (*inputs, output)]
 
 
 def _storage(tensor: torch.Tensor) -> int:

@@ -179,6 +179,8 @@ def advice(event, grew: bool) -> str:
         return turn("lower the learning rate or bound the networks", "game")
     if operation == "log" and any(one in step for step in event.steps for one in ("sigmoid(", "softmax(")):
         return turn("take the log of a sigmoid or softmax in one step: logsigmoid, log_softmax", "loss")
+    if "log" in operation and any(step.startswith("clamp") for step in event.steps):
+        return turn("the bound of the clamp is 0, or rounded away at this precision: take a larger one", "loss")
     known = (turn(words, where) for names, words, where in ADVICE if re.search(names, operation))
     return next(known, turn("look at the line, and at what went in: there is a flowchart", "other"))
 
@@ -206,8 +208,7 @@ class History:
         scales = [(row["iteration"], row["scale"]) for row in rows if row["scale"] == row["scale"]]
         falls = [now[0] for last, now in zip(scales, scales[1:]) if now[1] < last[1]]
         if len(falls) > 2 and scales[-1][1] < scales[0][1]:
-            before = " or before" if falls[0] <= scales[0][0] + 1 > 2 else ""  # earlier ones are not kept
-            return f"the loss scale was falling since iteration {falls[0]}{before}, to {scales[-1][1]:g}", False
+            return f"the loss scale was falling since iteration {self._since(falls[0] - 1, 1)}, to {scales[-1][1]:g}", False
         rising = False
         for name, words in (("gradient", "the gradient norm"), ("loss", "the loss")):
             series = [(row["iteration"], abs(row[name])) for row in self.rows if row["iteration"] <= until]
@@ -221,5 +222,12 @@ class History:
             if total > 100 and total > 10 * max(factors) and series[-1][1] > 10 * before:  # no single jump, nor back up
                 factor = total ** (1 / len(factors))
                 factor = f"{factor:.1f}" if factor < 1000 else f"{factor:.2g}"
-                return f"divergence: {words} grew {factor}x an iteration from iteration {series[start][0]} on", True
+                return (
+                    f"divergence: {words} grew {factor}x an iteration from iteration {self._since(series[start][0])} on",
+                    True,
+                )
         return ("nothing had been growing: out of the blue" if len(rows) > 2 and not rising else None), False
+
+    def _since(self, first: int, after: int = 0) -> str:
+        """When what was seen from iteration `first` on began: where the record begins, perhaps before."""
+        return f"{first + after}" + (" or before" if 1 < first == self.rows[0]["iteration"] else "")

@@ -118,8 +118,10 @@ class Watch:
     def _note(self, entry: Entry) -> None:
         """What a body did."""
         entry.losses, entry.norms = entry.ear.heard(), self.recorder.norms()
-        lenient = self.scaled or self.recorder.scaler is not None
+        lenient = self.scaled or self.recorder.lenient
         entry.bad = any(math.isnan(one) or (math.isinf(one) and not lenient) for one in entry.losses)
+        if self.recorder.scaler is not None and not lenient:  # the steps that it skips would be skipped for ever
+            entry.bad |= not self.recorder.clean()
         if not entry.losses and not self.scaled and entry.error is None:  # backward was not called
             entry.bad = self.loop.broken_loss()
 
