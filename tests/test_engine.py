@@ -24,7 +24,8 @@ from utils.losses import LOSSES
 from utils.sweep import recorded
 from utils.training import GAN, Recipe
 
-FOLDER = Path(__file__).parent.parent / "site" / "lab"
+ROOT = Path(__file__).parent.parent
+FOLDER, VIEW = ROOT / "site" / "lab", ROOT / "utils" / "lab" / "view"
 NUMBER = {"matlab": 0, "logits": 1, "bce": 2, "epsilon": 3}  # of the losses, in the engine
 UNREACHABLE = re.compile(r"E(NOTFOUND|AI_AGAIN|CONNREFUSED|CONNRESET|TIMEDOUT|NETUNREACH|HOSTUNREACH)|SOCKET_TIMEOUT")
 FIRST_LIVES = [11, 15, 15, 18, 9, 13, 15, 15, 11, 14]  # at 1e-3, of seeds 0 to 9, here and in every browser
@@ -290,22 +291,35 @@ def test_the_committed_engine_was_compiled_from_the_committed_source():
     assert len((FOLDER / "engine.ts").read_text().splitlines()) <= 300
 
 
-def test_compiling_the_engine_again_gives_the_same_bytes(tmp_path):
+@pytest.fixture(scope="module")
+def compilers(tmp_path_factory):
+    """A copy of the page and the view, with the two compilers that package.json names."""
     if not shutil.which("npm"):
         if os.environ.get("CI"):
             pytest.fail("no npm: .ci/run installs it")
-        pytest.skip("no npm here, so the engine is not compiled again; its committed bytes are tested all the same")
-    for name in ("engine.ts", "package.json", "package-lock.json"):
-        shutil.copy(FOLDER / name, tmp_path)
+        pytest.skip("no npm here, so nothing is compiled again; the committed bytes are tested all the same")
+    root = tmp_path_factory.mktemp("compilers")
+    for folder in (FOLDER, VIEW):
+        unwanted = shutil.ignore_patterns("node_modules", "index.html", "__pycache__")
+        shutil.copytree(folder, root / folder.relative_to(ROOT), ignore=unwanted)
     fetch = ["npm", "ci", "--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=1", "--fetch-timeout=30000"]
-    fetched = subprocess.run(fetch, cwd=tmp_path, capture_output=True, text=True)
+    fetched = subprocess.run(fetch, cwd=root / "site" / "lab", capture_output=True, text=True)
     if fetched.returncode and UNREACHABLE.search(fetched.stderr):
-        reason = UNREACHABLE.search(fetched.stderr)[0]
-        pytest.skip(f"npm cannot fetch the compiler ({reason}), so the engine is not compiled again")
+        pytest.skip(f"npm cannot fetch the compilers ({UNREACHABLE.search(fetched.stderr)[0]}), so nothing is compiled again")
     assert fetched.returncode == 0, f"npm ci failed, and not for want of a network:\n{fetched.stdout}{fetched.stderr}"
-    ended = subprocess.run(["npm", "run", "build"], cwd=tmp_path, capture_output=True, text=True)
+    return root / "site" / "lab"
+
+
+def test_compiling_the_engine_again_gives_the_same_bytes(compilers):
+    (compilers / "engine.wasm").unlink()
+    ended = subprocess.run(["npm", "run", "build"], cwd=compilers, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert (tmp_path / "engine.wasm").read_bytes() == (FOLDER / "engine.wasm").read_bytes()
+    assert (compilers / "engine.wasm").read_bytes() == (FOLDER / "engine.wasm").read_bytes()
+
+
+def test_the_types_of_the_page_and_the_view_hold(compilers):
+    ended = subprocess.run(["npm", "run", "types"], cwd=compilers, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_the_committed_page_is_what_a_fresh_build_gives():
