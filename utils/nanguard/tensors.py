@@ -105,8 +105,8 @@ def mask(tensor: torch.Tensor) -> bool:
 
 def numbers(tensors: list[torch.Tensor]) -> list[float]:
     """Of tensors of one number each; from a GPU at once if they can be, for each fetch waits until it has done its work."""
-    alike = len({(one.device, one.dtype) for one in tensors}) == 1
-    return torch.stack(tensors).tolist() if alike else [one.item() for one in tensors]
+    cuda = bool(tensors) and tensors[0].is_cuda and len({(one.device, one.dtype) for one in tensors}) == 1
+    return torch.stack(tensors).tolist() if cuda else [one.item() for one in tensors]
 
 
 def scalar(tensor: torch.Tensor) -> float:
