@@ -147,7 +147,11 @@ def started(engine):
 
 def drawn(page):
     """Wait until what was told has been drawn; its words too, which change a few times a second while a run goes on."""
-    page.evaluate("() => { view.told = 0; view.request(); }")
+    page.evaluate("() => { view.told = -Infinity; view.request(); }")
+    two_frames(page)
+
+
+def two_frames(page):
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
@@ -508,6 +512,14 @@ def test_real_samples_stay_readable_beside_loud_ones(started):
     started.frame(1, "paused", fake=samples(2000.0, 64))
     assert pixels(started, "real") == before[0] and pixels(started, "fake") != before[1]
     assert "±2,000 mV; real data ±20" in described(started, "fake")
+
+
+def test_words_are_told_at_once_in_a_page_that_was_just_opened(started):
+    started.page.evaluate("() => { performance.now = () => 50; }")  # milliseconds since then
+    started.frame(3, dead=True)
+    two_frames(started.page)
+    assert "G gets no gradient" in started.page.locator(".verdict").text_content()
+    started.page.evaluate("() => { delete performance.now; }")
 
 
 def test_what_leaves_an_axis_is_named(started):

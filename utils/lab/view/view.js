@@ -30,7 +30,7 @@ export class View {
     this.outcomes = []; // lines of the table
     this.guesses = new Map(); // of each run that was here
     this.said = "";
-    this.told = 0; // when words were last changed
+    this.told = -TELL; // when words were last changed
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past(this);
@@ -45,7 +45,7 @@ export class View {
     this.verdict = h("p", { class: "verdict", role: "status" });
     this.chance = h("output", { class: "chance", "aria-live": "off" });
     this.hazard = h("div", { class: "hazard" }, h("p"), this.chance);
-    const tell = () => { this.told = 0; this.request(); }; // at once
+    const tell = () => { this.told = -TELL; this.request(); }; // at once
     this.form = h("fieldset", { class: "controls", "aria-label": "Controls of the lab", disabled: true, oninput: tell });
     this.table = h("div", { class: "outcomes" });
     this.figure.element.append(this.guess.gate);
@@ -157,7 +157,7 @@ export class View {
   /** New rows and the latest batch. @param {Frame} frame */
   take(frame) {
     const { run } = this;
-    if (frame.state !== this.frame?.state) this.told = 0;
+    if (frame.state !== this.frame?.state) this.told = -TELL;
     this.frame = frame;
     run.lr = frame.rates[0][1]; // another one, if the slider moves before the first iteration
     this.guess.task.textContent = this.headline;
