@@ -146,8 +146,8 @@ def started(engine):
 
 
 def drawn(page):
-    """Wait until what was told has been drawn; its words too, which change a few times a second while a run goes on."""
-    page.evaluate("() => { view.told = -Infinity; view.request(); }")
+    """Wait until all that was told has been drawn; its words too, which change a few times a second while a run goes on."""
+    page.evaluate("() => { view.told = view.figure.drawn = -Infinity; view.request(); }")
     two_frames(page)
 
 
@@ -264,6 +264,28 @@ def test_a_long_run_costs_little_to_draw(started):
         drawn(started.page)
         found.append(started.page.evaluate("() => [window.emptied > 0, window.texts.includes('0.1'), window.widest < 300]"))
     assert found == [[True, True, True], [False, False, True]]  # a number of an axis is written when the axis grows
+
+
+def test_panels_take_turns_only_while_frames_come_fast(started):
+    """The dots and the atlas are in each frame, the others follow within five; whatever stands still is drawn whole."""
+    page = started.page
+    page.evaluate("""() => { window.starts = {}; for (const { panel, plot } of view.figure.parts) {
+        const start = plot.start.bind(plot);
+        plot.start = (...all) => { starts[panel.name] = (starts[panel.name] ?? 0) + 1; start(...all); }; } }""")
+
+    def starts(**frames) -> dict[str, int]:
+        page.evaluate("() => { window.starts = {}; }")
+        started.frame(**frames)
+        page.evaluate("count => { for (let k = 0; k < count; k++) view.draw(); }", 12)
+        return page.evaluate("() => starts")
+
+    others = {"losses", "scores", "logits", "real", "fake"}
+    fast = starts()
+    assert fast["atlas"] == fast["along"] >= 12 and all(2 <= fast[name] <= 4 for name in others), fast
+    page.locator(".panel.scores canvas").hover()
+    assert (pointed := starts())["scores"] >= 12 and pointed["losses"] <= 4, pointed
+    still = starts(state="paused")
+    assert len(set(still.values())) == 1 and others < set(still), still
 
 
 def test_a_long_curve_keeps_its_spike_in_few_entries(engine):

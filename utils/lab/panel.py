@@ -22,7 +22,7 @@ from utils.machine import one_thread
 from utils.recipe import Recipe
 from utils.sweep import DATA
 
-FRAME, SILENCE = 0.048, 25.0  # seconds between two frames at least, 21 a second; after which nobody seems to look
+FRAME, SILENCE = 0.045, 25.0  # seconds between two frames at least, 22 a second; after which nobody seems to look
 AHEAD, ASK = 16, 8  # frames under way at most; one in 8 wants an answer, which costs kernel, server and page more than a frame
 EVERY = 7  # iterations from frame to frame at least, unless they take long or wait: a frame costs a third of one
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view

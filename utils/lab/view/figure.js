@@ -5,6 +5,7 @@ import { PANELS, sampleOf } from "./panels.js";
 import { Plot } from "./plot.js";
 import { clamp } from "./text.js";
 
+const TURNS = 5, FAST = 100; // where frames come within so many milliseconds, one of the first five panels is drawn in each
 const COLOURS = ["ink", "paper", "grid", "muted", "g", "d", "real", "band", "cliff"]; // names in style.css
 
 export class Figure {
@@ -12,6 +13,8 @@ export class Figure {
   constructor(view) {
     this.view = view;
     this.hover = this.hit = this.pinned = null; // where one points, the dot that is near, the sample that was clicked
+    this.turn = 0; // of those panels, the one whose turn it is,
+    this.drawn = -FAST; // and when something was last drawn
     this.parts = PANELS.map(panel => this.part(panel));
     this.of = Object.fromEntries(this.parts.map(({ panel, element }) => [panel.name, element]));
     this.of.lives.hidden = true; // until there are guesses
@@ -88,11 +91,15 @@ export class Figure {
     return { size: parseFloat(style.fontSize) * 0.86, ...Object.fromEntries(colours) };
   }
 
-  /** Draw what can be seen. */
+  /** Draw what can be seen: all of it, unless frames come fast. */
   draw(scene) {
+    const now = performance.now(), resting = scene.running && now - this.drawn < FAST ? TURNS : 0;
     this.of.lives.hidden = scene.guesses.length < 2;
-    for (const part of this.parts) {
+    this.turn = (this.turn + 1) % TURNS;
+    this.drawn = now;
+    for (const [k, part] of this.parts.entries()) {
       const { panel, canvas, plot, remark } = part;
+      if (k < resting && k !== this.turn && part !== this.hover?.part) continue;
       part.words = canvas.clientWidth && canvas.clientHeight ? panel.draw(plot, scene) : null;
       if (part.words && remark.textContent !== plot.remark) remark.textContent = plot.remark;
     }

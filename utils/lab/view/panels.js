@@ -45,12 +45,8 @@ function cliffs(plot, { run, theme }, share = 0) {
 
 /** Lowest and highest finite value of some lines; [∞, -∞] if none is finite. */
 function extremes(lines) {
-  let low = Infinity, high = -Infinity;
-  for (const { q, entries } of lines) for (const entry of entries) {
-    if (entry.low[q] > -Infinity) low = Math.min(low, entry.low[q]);
-    if (entry.high[q] < Infinity) high = Math.max(high, entry.high[q]);
-  }
-  return [low, high];
+  const all = end => lines.flatMap(({ q, entries }) => entries.map(entry => entry[end][q])).filter(Number.isFinite);
+  return [Math.min(...all("low")), Math.max(...all("high"))];
 }
 
 /** A panel of curves. Each of its `lines` is [quantity, colour, dash, its name]; `axis(run, low, high)` is the y axis;
@@ -92,10 +88,9 @@ function curves({ name, title, lines, axis, ghosts }) {
 
 /** An axis as far as the real data, or in steps as far as what is drawn. */
 function reach(run, drawn) {
-  const far = Math.max(...drawn.map(biggest)) / 1.05;
-  let most = realReach(run);
-  while (most < far) most *= 2;
-  return [-1.05 * most, 1.05 * most];
+  const real = 1.05 * realReach(run), far = Math.max(0, ...drawn.map(biggest)) / real;
+  const most = real * 2 ** Math.max(0, Math.ceil(Math.log2(far)));
+  return [-most, most];
 }
 
 /** The sample that is marked, and why: it was clicked, it ended the run, or D likes it best. */

@@ -56,7 +56,8 @@ export class View {
       this.form, h("div", { class: "status" }, h("div", { class: "words" }, this.facts, this.verdict), this.hazard),
       this.figure.element, this.past.element, h("div", { class: "below" }, this.figure.of.lives, this.table));
     root.replaceChildren(this.root);
-    const { signal } = this.over, redraw = () => { this.theme = null; this.request(); }; // colours are not read for each frame
+    const { signal } = this.over; // colours are not read for each frame; while a run goes on, the next one draws anyway
+    const redraw = () => { this.theme = null; if (this.frame?.state !== "running") this.request(); };
     const sizes = new ResizeObserver(redraw), clock = setInterval(redraw, 1000); // nobody tells of another theme
     sizes.observe(this.root);
     signal.addEventListener("abort", () => { sizes.disconnect(); clearInterval(clock); });
