@@ -16,7 +16,8 @@ SECONDS, ROUNDS = 6, 4
 def notebook() -> list[tuple[str, str, str]]:
     """What the browser's tests measure in JupyterLab; they leave it in artefacts/."""
     tests = ["tests/test_browser.py", "-k", "lab_in_a_browser or most_of_the_time"]
-    subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, check=True, env=os.environ | {"ROUNDS": str(ROUNDS)})
+    environment = os.environ | {"ROUNDS": str(ROUNDS)}
+    subprocess.run([sys.executable, "-m", "pytest", "-q", *tests], cwd=ROOT, check=True, env=environment)
     browser, speed = ((ARTEFACTS / name).read_text() for name in ("browser.txt", "speed.txt"))
     return [
         ("notebook: Start to first frame, s", re.search(r"first frame, s: ([\d.]+)", browser)[1], "below 0.3"),

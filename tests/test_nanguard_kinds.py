@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from gallery import carried, data, lin
 from torch import nn
 
-from utils.nanguard import Collapse, guard, replay
+from utils.nanguard import Collapse, Tracer, guard, replay
 from utils.nanguard.verdict import History
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -404,6 +404,20 @@ def test_of_two_networks_of_one_class_it_says_which():
         g[0].bias.fill_(math.nan)
     with pytest.raises(Collapse, match="Sequential#1.0.bias is not finite"):
         next(iter(guard(with_numbers(), g, d)))
+
+
+def test_a_tracer_tells_two_networks_of_one_class_apart():
+    first, second = (nn.Sequential(nn.Linear(4, 4)) for _ in range(2))
+    with torch.no_grad():
+        first[0].bias.fill_(3e38)
+    with Tracer([first, second]) as tracer:
+        out = first(torch.ones(2, 4)) * 2
+    assert tracer.culprit([out]).operation == "mul" and tracer.paths[id(first[0])] == "Sequential#1.0"
+    with torch.no_grad():
+        second[0].weight.fill_(3e38)
+    with Tracer([first, second]) as tracer:
+        out = second(torch.ones(2, 4))
+    assert tracer.culprit([out]).module == "Sequential#2.0"
 
 
 def test_an_expression_of_several_lines_is_named_whole():

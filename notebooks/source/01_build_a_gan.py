@@ -165,7 +165,7 @@ print(f"G's loss {loss_g:.3f}")
 outcome("01.draw", loss_d.item())
 
 # %% [markdown]
-# The losses are 2 log 2 = 1.386 and log 2 = 0.693. The published run at 1e-3 starts close to them, at 1.368 and 0.707 (`data/published.csv`).
+# The losses are 2 log 2 = 1.386 and log 2 = 0.693. The published run at 1e-3 starts close to them, at 1.368 and 0.707 (`data/published.csv`). Their unit is the *nat*, as the logarithm is the natural one.
 #
 # ## The loop
 #

@@ -543,23 +543,23 @@ term = autopsy(GAN(Recipe(lr=1e-3, data="digits"), seed=0), iterations=200).term
 check("4.3", term)
 
 # %% [markdown]
-# **Exercise 4.4: how rare is rare?** (10 minutes, medium). A run would end at any latent with |z| of 4 or more. How many batches of 64 does it last on average, the fatal one included?
-# *Deliverable:* `batches`, a number. *Criterion:* within 2 %.
+# **Exercise 4.4: how far is far?** (10 minutes, medium). A run would end at any latent with |z| of `a` or more. For which `a` do half of all runs survive 1,000 batches of 64?
+# *Deliverable:* `a`, a number. *Criterion:* within 0.01.
 #
 # <details><summary>Hint</summary>
 #
-# `stats.norm.sf(4)` is the chance of a draw above 4. A batch survives if all its 64 draws do.
+# All 64,000 draws must stay below: which chance may one have? `stats.norm.isf(p)` is the number that a draw exceeds with chance p.
 #
 # </details>
 
 # %% tags=["stub"]
-batches = ____
-check("4.4", batches)
+a = ____
+check("4.4", a)
 
 # %% tags=["solution"]
-one = 2 * stats.norm.sf(4)
-batches = 1 / (1 - (1 - one) ** 64)
-check("4.4", batches)
+one = 1 - 0.5 ** (1 / 64_000)
+a = stats.norm.isf(one / 2)
+check("4.4", a)
 
 # %% [markdown]
 # ## References

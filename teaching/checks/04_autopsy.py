@@ -2,9 +2,15 @@
 
 import math
 
+from scipy.stats import norm
+
 from utils.exercises import Exercise, Mistake, near
 
-ONE = math.erfc(4 / math.sqrt(2))  # the chance that one draw lies beyond 4, either way
+
+def chance(draws: int) -> float:
+    """The chance of each of so many draws, if none of them happens in half of all cases."""
+    return 1 - 0.5 ** (1 / draws)
+
 
 EXERCISES = {
     "4.1": Exercise(
@@ -61,14 +67,12 @@ EXERCISES = {
         ],
     ),
     "4.4": Exercise(
-        right=near(1 / (1 - (1 - ONE) ** 64)),
-        notice="247 batches: a life of 14,000 iterations meets such a draw 57 times on average.",
+        right=near(norm.isf(chance(64_000) / 2), by=0.01),
+        notice=f"a draw beyond it comes once in {1 / chance(64_000):,.0f}, and still half of the runs meet one.",
         mistakes=[
-            Mistake.near(1 / ONE, "that is the number of draws. A batch holds 64 of them."),
-            Mistake.near(2 / (1 - (1 - ONE) ** 64), "a latent of -4 is as far out as one of 4: both tails count."),
-            Mistake.near(
-                1 - (1 - ONE) ** 64, "that is the chance that one batch ends the run. The mean number of batches is 1 over it."
-            ),
+            Mistake.near(norm.isf(chance(64_000)), "a latent of -a is as far out as one of a: both tails count.", by=0.01),
+            Mistake.near(norm.isf(chance(1000) / 2), "a batch holds 64 draws, and each of them must stay below.", by=0.01),
+            Mistake.near(norm.isf(1 / 64_000 / 2), "there the mean life is 1,000 batches, which 37 % survive.", by=0.01),
         ],
     ),
 }

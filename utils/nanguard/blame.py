@@ -25,9 +25,8 @@ class Blame:
         sizes = Counter(len(one) for one in self.leaves).most_common(1)
         agreed = bool(sizes) and (2 * sizes[0][1] > len(self.leaves) or len(self.leaves) == 2)
         self.count = sizes[0][0] if agreed else None  # samples in the batch
-        self.own = not any(
-            isinstance(one, (torch.Tensor, array())) for _, one in opened(entry.batch)
-        )  # the body draws its samples
+        # does the body draw its samples?
+        self.own = not any(isinstance(one, (torch.Tensor, array())) for _, one in opened(entry.batch))
 
     def verdict(self) -> Verdict:
         number = self.entry.number
@@ -130,9 +129,8 @@ class Blame:
     def _without(self, axis: int, samples: list[int]) -> tuple[bool | None, object]:
         """trial() with those samples replaced by another one."""
         size = Counter(leaf.shape[axis] for leaf in self.leaves if leaf.ndim > axis).most_common(1)[0][0]
-        others = sorted(
-            (one for one in range(size) if one not in samples), key=self.event.rows(0).__contains__
-        )  # whole ones first
+        others = [one for one in range(size) if one not in samples]
+        others.sort(key=self.event.rows(0).__contains__)  # whole ones first
         if not others:
             return None, None
 
@@ -169,9 +167,8 @@ def unlike(watch, cut: bool = False) -> Verdict:
         because = f"{span} left {left} non-finite, and the loop was left before it had run again"
         advice = "use guard.step on a function that does one iteration"
     else:
-        because = (
-            f"{span}: not reproduced: run again, it left nothing non-finite or did something else; before, it damaged {left}"
-        )
+        did = "it left nothing non-finite or did something else"
+        because = f"{span}: not reproduced: run again, {did}; before, it damaged {left}"
         missing = "" if watch.recorder.optimisers else "an optimiser, if there is one, "
         advice = f"hand over or rewind what the loop keeps by itself: {missing}{watch.loop.hints()}"
     return Verdict(first.number, because, advice=words.turn(advice, "guard"), reproduced=False)

@@ -16,7 +16,7 @@ from torch.nn.parameter import is_lazy
 from torch.utils._pytree import tree_leaves
 
 from .memory import plain_list, put_back, refill, remember
-from .tensors import finite, mask, numbers
+from .tensors import finite, mask, numbers, titles
 
 STATEFUL = (nn.Module, torch.optim.Optimizer, torch.optim.lr_scheduler.LRScheduler, torch.amp.GradScaler, torch.Generator)
 SMALL = 4096  # numbers in a weight whose norm is taken after every iteration
@@ -71,8 +71,7 @@ class FlightRecorder:
         if self.known and self.known == self._known():
             return
         names, buffers, tails, self.places, self.unborn = {}, [], {}, [], False
-        self.titles = _titles(self.things)
-        for thing, prefix in zip(self.things, self.titles):
+        for thing, prefix in zip(self.things, titles(self.things)):
             weights = []
             if isinstance(thing, nn.Module):
                 self.places += [place for one in thing.modules() for place in (one._parameters, one._buffers, one._modules)]
@@ -264,12 +263,6 @@ def _parts(thing) -> list:
     if isinstance(thing, torch.Generator) or stateful:
         return [thing]
     raise TypeError(f"guard watches modules, optimisers and whatever else has a state_dict, not {kind(thing)}")
-
-
-def _titles(things: list) -> list[str]:
-    """The name of each one's class; of two Sequentials "Sequential#1" and "Sequential#2"."""
-    kinds = [type(one).__name__ for one in things]
-    return [name if kinds.count(name) == 1 else f"{name}#{kinds[: at + 1].count(name)}" for at, name in enumerate(kinds)]
 
 
 def kind(thing) -> str:

@@ -112,3 +112,9 @@ def numbers(tensors: list[torch.Tensor]) -> list[float]:
 def scalar(tensor: torch.Tensor) -> float:
     """Its one number; of a complex one the absolute value."""
     return (tensor.detach().abs() if tensor.is_complex() else tensor.detach()).item()
+
+
+def titles(things: list) -> list[str]:
+    """The name of each one's class; of two Sequentials "Sequential#1" and "Sequential#2"."""
+    kinds = [type(one).__name__ for one in things]
+    return [name if kinds.count(name) == 1 else f"{name}#{kinds[: at + 1].count(name)}" for at, name in enumerate(kinds)]

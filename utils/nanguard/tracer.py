@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import keystr, tree_leaves
 
 from .frame import where
-from .tensors import batched, finite, mask, opened, scalar
+from .tensors import batched, finite, mask, opened, scalar, titles
 
 LARGE = 1 << 18  # numbers in a tensor of which no copy is kept
 PLAIN = ("log", "log2", "log10", "sqrt", "div", "reciprocal", "pow", "linalg_vector_norm")  # that divide by what went in
@@ -95,16 +95,15 @@ class _Call:
 class Tracer(TorchDispatchMode):
     """Sees each tensor operation of an iteration, and remembers where each non-finite tensor has its origin.
 
-    modules, batch      give names and sizes; modules may be {title: module}
+    modules, batch      give names and sizes
     names, buffers      {id of a weight: (its name, the weight)}, and the same of buffers
     """
 
     def __init__(self, modules: Iterable[nn.Module] = (), batch=None, names: dict | None = None, buffers: dict | None = None):
         super().__init__()
-        modules = [modules] if isinstance(modules, nn.Module) else modules
-        titled = modules if isinstance(modules, dict) else {type(one).__name__: one for one in modules}
-        parts = ((id(part), title, name) for title, module in titled.items() for name, part in module.named_modules())
-        self.paths = {key: f"{kind}.{name}".rstrip(".") for key, kind, name in parts}
+        modules = [modules] if isinstance(modules, nn.Module) else list(modules)
+        parts = ((part, title, name) for title, one in zip(titles(modules), modules) for name, part in one.named_modules())
+        self.paths = {id(part): f"{title}.{name}".rstrip(".") for part, title, name in parts}
         held = [
             (f"the {what} {name}", one)
             for what, of in (("weight", names), ("buffer", buffers))

@@ -208,7 +208,8 @@ class History:
         scales = [(row["iteration"], row["scale"]) for row in rows if row["scale"] == row["scale"]]
         falls = [now[0] for last, now in zip(scales, scales[1:]) if now[1] < last[1]]
         if len(falls) > 2 and scales[-1][1] < scales[0][1]:
-            return f"the loss scale was falling since iteration {self._since(falls[0] - 1, 1)}, to {scales[-1][1]:g}", False
+            since = f"{falls[0]}{self._edge(falls[0] - 1)}"
+            return f"the loss scale was falling since iteration {since}, to {scales[-1][1]:g}", False
         rising = False
         for name, words in (("gradient", "the gradient norm"), ("loss", "the loss")):
             series = [(row["iteration"], abs(row[name])) for row in self.rows if row["iteration"] <= until]
@@ -222,12 +223,10 @@ class History:
             if total > 100 and total > 10 * max(factors) and series[-1][1] > 10 * before:  # no single jump, nor back up
                 factor = total ** (1 / len(factors))
                 factor = f"{factor:.1f}" if factor < 1000 else f"{factor:.2g}"
-                return (
-                    f"divergence: {words} grew {factor}x an iteration from iteration {self._since(series[start][0])} on",
-                    True,
-                )
+                since = f"{series[start][0]}{self._edge(series[start][0])}"
+                return f"divergence: {words} grew {factor}x an iteration from iteration {since} on", True
         return ("nothing had been growing: out of the blue" if len(rows) > 2 and not rising else None), False
 
-    def _since(self, first: int, after: int = 0) -> str:
-        """When what was seen from iteration `first` on began: where the record begins, perhaps before."""
-        return f"{first + after}" + (" or before" if 1 < first == self.rows[0]["iteration"] else "")
+    def _edge(self, first: int) -> str:
+        """Of what was seen from iteration `first` on: where the record begins, it may have begun before."""
+        return " or before" if 1 < first == self.rows[0]["iteration"] else ""

@@ -123,7 +123,7 @@ class Watch:
         if self.recorder.scaler is not None and not lenient:  # the steps that it skips would be skipped for ever
             entry.bad |= not self.recorder.clean()
         if not entry.losses and not self.scaled and entry.error is None:  # backward was not called
-            entry.bad = self.loop.broken_loss()
+            entry.bad |= self.loop.broken_loss()
 
     def _close(self, entry: Entry) -> bool:
         """Note what the body did; is it time for a look?"""
@@ -236,11 +236,11 @@ class Watch:
         """(the entry of its run on that batch, the tracer that saw it)."""
         eager = torch.compiler.set_stance("force_eager") if "torch._dynamo" in sys.modules else contextlib.nullcontext()
         recorder = self.recorder
-        modules = {title: one for title, one in zip(recorder.titles, recorder.things) if isinstance(one, nn.Module)}
+        modules = [one for one in recorder.things if isinstance(one, nn.Module)]
         tracer = Tracer(modules, batch, recorder.names, recorder.buffers)
         with eager:
             again = yield from self._again(entry, batch, tracer)
-        damage = self.recorder.damage()
+        damage = recorder.damage()
         again.damaged = [name for name, _ in damage]
         again.event = tracer.culprit([tensor for _, tensor in damage], raised=again.error is not None)
         return again, tracer
@@ -258,7 +258,7 @@ class Watch:
             alone = self.loop.space is None and self.loop.runnable()  # it can also run from its source
             blame = self.drive(self._investigate()) if alone and self.loop.counts else None  # an enumerate has counted on
             blame = blame or (yield from self._investigate())
-            if blame is None and alone:
+            if blame is None and alone and not self.loop.counts:
                 blame = self.drive(self._investigate())
             verdict = unlike(self) if blame is None else blame.verdict()
         except Exception as error:
