@@ -127,7 +127,7 @@ def test_the_rate_acts_in_flight_and_is_remembered(open_page):
     assert "rate in force 3e-3" in status(page, "ended")
     row = page.locator(".outcomes tbody tr").first.inner_text()
     assert re.search(r"1e-5, then 3e-3 at [\d,]+\s", row), row
-    assert "lr=3e-3" in page.url
+    assert "lr=1e-5" in page.url, "with 3e-3 in it, the address would be of another run"
 
 
 def test_a_rate_typed_before_the_new_run_is_on_show_counts(open_page):
@@ -229,6 +229,55 @@ def test_the_last_iterations_come_back_and_fork(open_page):
     button(page, "Pause").click()
     status(page, "paused")
     assert "NaN" not in page.locator(".verdict").inner_text()
+
+
+def test_a_forks_rates_are_told_from_its_parents_beginning(open_page):
+    page = open_page("#lr=1e-5&seed=0")
+    for _ in range(3):
+        button(page, "One iteration").click()
+    status(page, "iteration 3 ")
+    write(page, "Seed", 9)
+    button(page, "Fork here").click()  # before iteration 3, at the same rate
+    status(page, "iteration 2 ")
+    for rate in ("3e-4", "1e-5", "2e-5"):
+        write(page, "Learning rate", rate)
+    button(page, "One iteration").click()
+    status(page, "iteration 3 · rate in force 2e-5")
+    button(page, "Reset").click()
+    row = page.locator(".outcomes tbody tr", has_text="forked at 3").inner_text()
+    assert "1e-5, then 2e-5 at 3" in row, row
+    assert "seed=0" in page.url, "the box said 9, the run's parent began with 0"
+
+
+def test_a_run_can_be_paused_before_its_first_iteration_is_over(open_page):
+    page = open_page("#lr=1e-5&batch=1024&latent=64")
+    choose(page, "Speed", "flat out")
+    button(page, "Start").click()
+    status(page, "running")
+    button(page, "Pause").click()
+    status(page, "paused")
+    assert int(re.search(r"iteration ([\d,]+)", page.locator(".facts").inner_text())[1]) < 20
+
+
+def test_the_chance_of_an_earlier_iteration_is_that_of_its_own_weights(open_page):
+    """In slow steps and going back it is the same number."""
+    page, chance = open_page("#lr=1e-3&seed=3"), lambda: page.locator(".chance").inner_text()
+    seen = []
+    for at in range(1, 9):
+        button(page, "One iteration").click()
+        status(page, f"iteration {at} ")
+        seen.append(chance())
+    page.get_by_role("slider", name="Iteration shown").focus()
+    for at in range(7, 0, -1):
+        page.keyboard.press("ArrowLeft")
+        page.locator(".where", has_text=f"iteration {at} of").wait_for()
+        page.wait_for_function("text => document.querySelector('.chance').textContent === text", arg=seen[at - 1])
+    assert len(set(seen)) > 1
+
+
+def test_a_loss_may_be_named_as_torch_does(open_page):
+    page = open_page("#loss=logits")
+    assert page.get_by_label("Loss", exact=True).input_value() == "from the logit"
 
 
 def test_a_dead_run_is_said_to_be_dead_while_it_runs(open_page):

@@ -53,7 +53,7 @@ def explain(real_logits: torch.Tensor, fake_logits: torch.Tensor, z: torch.Tenso
     for of, logits in (("real", real_logits), ("generated", fake_logits)):
         if not logits.isfinite().all():
             sample = _first(~logits.isfinite())
-            words = f"D's logit for {of} sample {sample} is {logits[sample]:g}: the weights themselves overflowed."
+            words = f"D's logit for {of} sample {sample} is {logits[sample]:g}: {_overflowed(logits[sample], of, recipe)}."
             return Explanation(words, None, of, sample, float(logits[sample]), None, int((~logits.isfinite()).sum()))
     penalty = "" if recipe.penalty == "none" else f" or the penalty {recipe.penalty!r}"
     if recipe.loss != "matlab":
@@ -72,6 +72,16 @@ def explain(real_logits: torch.Tensor, fake_logits: torch.Tensor, z: torch.Tenso
                 float(values[sample]), count,
             )  # fmt: skip
     return Explanation(f"no single term is infinite: their sum{penalty} overflowed.")
+
+
+def _overflowed(logit: torch.Tensor, of: str, recipe: Recipe) -> str:
+    """What is behind a logit that is not finite; of a NaN it is known where it begins, as real samples do not pass G."""
+    if not logit.isnan():
+        return "the weights themselves overflowed"
+    if of == "real":
+        return "D's weights themselves overflowed or became NaN in the step before"
+    unseen = ", perhaps of the loss that it takes after D's step, which no row holds" if recipe.alternating else ""
+    return f"G's weights themselves overflowed or became NaN in the step before{unseen}"
 
 
 def _terms(real_logits, fake_logits, recipe, flipped) -> list[tuple]:

@@ -92,15 +92,15 @@ class GAN:
     def lr(self, lr: float) -> None:
         self._lr = rate("lr", lr)
 
-    def _set_rates(self) -> None:
+    def rates(self, iteration: int, lr: float) -> tuple[float, float]:
+        """What warm-up, annealing and the recipe make of a learning rate in an iteration, for G and for D."""
         recipe, share = self.recipe, 1.0
         if recipe.warmup:
-            share *= min(1.0, self.iteration / recipe.warmup)
+            share *= min(1.0, iteration / recipe.warmup)
         if recipe.anneal:
-            share *= (1 + math.cos(math.pi * min(max(2 * self.iteration / recipe.anneal - 1, 0.0), 1.0))) / 2
-        start = min(1.0, self.iteration / recipe.head_start) if recipe.head_start else 1.0
-        self.optimiser_g.param_groups[0]["lr"] = share * start * self._lr
-        self.optimiser_d.param_groups[0]["lr"] = share * self._lr * recipe.d_rate
+            share *= (1 + math.cos(math.pi * min(max(2 * iteration / recipe.anneal - 1, 0.0), 1.0))) / 2
+        start = min(1.0, iteration / recipe.head_start) if recipe.head_start else 1.0
+        return share * start * lr, share * lr * recipe.d_rate
 
     def latents(self, count: int, random: torch.Generator) -> torch.Tensor:
         """`count` latents (count, latent) drawn from the recipe's prior; a recipe with grain adds a column an output."""
@@ -162,7 +162,8 @@ class GAN:
     @one_thread()
     def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         """Move the weights of D and of G by the gradients of `step`, whatever these are: nobody checks for NaN here."""
-        self._set_rates()
+        of_g, of_d = self.optimiser_g.param_groups[0], self.optimiser_d.param_groups[0]
+        of_g["lr"], of_d["lr"] = self.rates(self.iteration, self._lr)
         alternating = self.recipe.alternating
         # Both gradients are taken before either network moves, a simultaneous update, unless the recipe alternates.
         if d:

@@ -176,10 +176,10 @@ class Raised(GAN):
 
     to, after = 1e-3, 0
 
-    def _set_rates(self) -> None:
+    def update(self, step: Step, d: bool = True, g: bool = True) -> None:
         if self.iteration > self.after:
             self._lr = self.to
-        super()._set_rates()
+        super().update(step, d, g)
 
 
 def playing(gan: GAN, kind: type[GAN], **settings) -> None:

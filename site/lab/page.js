@@ -9,19 +9,21 @@ function startLab(root, { worker: code, wasm, lives }, records) {
   const worker = new Worker(URL.createObjectURL(new Blob([code], { type: "text/javascript" })));
   const bytes = Uint8Array.from(atob(wasm), c => c.charCodeAt(0));
   worker.postMessage({ type: "boot", wasm: bytes, address: location.hash, lives, records });
-  const view = new View(root, command => { worker.postMessage(command); writeAddress(command); });
-  worker.onmessage = ({ data }) => view.receive(data);
+  const view = new View(root, command => worker.postMessage(command));
+  worker.onmessage = ({ data }) => {
+    view.receive(data);
+    if (view.run) writeAddress(view.run);
+  };
   worker.onerror = ({ message }) => view.fail(`The engine stopped: ${message}. Load the page again.`);
   addEventListener("hashchange", () => location.reload()); // somebody typed another run into the address
 }
 
-/** Learning rate, seed and loss into the address, and what else is not as usual. @param {any} command */
-function writeAddress({ lr, settings }) {
-  if (lr === undefined) return;
-  const address = new URLSearchParams(location.hash.slice(1));
-  address.set("lr", rateText(lr));
-  for (const [name, value] of Object.entries(settings ?? {})) address.set(name, String(value));
-  for (const [name, usual] of [["batch", "64"], ["latent", "1"]]) if (address.get(name) === usual) address.delete(name);
+/** How a run begins into the address: learning rate, seed, loss, and what else is not as usual. Of a fork: how its parent does.
+ * @param {import("../../utils/lab/view/types.js").Run} run */
+function writeAddress({ lr, settings, parent, recorded }) {
+  const address = new URLSearchParams({ lr: rateText(lr), seed: String(settings.seed), loss: String(settings.loss) });
+  for (const [name, usual] of [["batch", 64], ["latent", 1]]) if (settings[name] !== usual) address.set(name, String(settings[name]));
+  if (recorded || parent !== null || location.hash === `#${address}`) return;
   try {
     history.replaceState(null, "", `#${address}`);
   } catch {

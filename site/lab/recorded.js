@@ -22,10 +22,10 @@ function samplesAt(image, z) {
 const USUAL = Float32Array.from({ length: 12 }, (_, k) => k * 4 / 11 - 2); // latents that most draws lie among
 
 export class Recorded {
-  /** @param {number} tag @param {any} packed @param {Float32Array} real   some real pulses */
-  constructor(tag, { run, frame, atlases }, real) {
+  /** @param {number} tag @param {any} packed @param {Float32Array} real   some real pulses @param {number} most */
+  constructor(tag, { run, frame, atlases }, real, most) {
     this.tag = tag;
-    this.run = { ...unpack(run), run: tag, real };
+    this.run = { ...unpack(run), run: tag, real, most };
     this.last = { ...unpack(frame), run: tag };
     this.atlases = atlases.map(unpack);
     this.frame = { ...this.last, ...this.moment(this.last.iteration) };

@@ -50,9 +50,10 @@ export class Run {
     this.padded = (settings.batch + 7) & ~7;
     this.first = fork?.at ?? 1;
     this.count = this.first - 1; // iterations made, the parent's included
-    this.rates = fork?.rates ?? /** @type {[number, number][]} */ ([[1, lr]]);
+    this.rates = fork?.rates ?? /** @type {[number, number][]} */ ([]); // from which iteration, which rate
+    this.turn();
     this.rows = new Float32Array(1024 * WIDTH);
-    this.looks = /** @type {[number, number][]} */ ([]); // at the hazard: iteration, chance
+    this.chance = /** @type {number|null} */ (null); // that a batch kills the run, at the last look
     this.lookedAt = -Infinity;
     this.draws = /** @type {number[]|null} */ (null); // of a sampled hazard: always the same, so that it does not tremble
     this.pulled = /** @type {number[]} */ ([]); // of the last batches: samples that pull at G
@@ -101,9 +102,17 @@ export class Run {
     this.engine.update(lr, d, g);
   }
 
-  /** One iteration more. @param {boolean} wanted   is its picture? */
+  /** The rate from the next iteration on. */
+  turn(lr = this.lr) {
+    const { rates, count } = this;
+    this.lr = lr;
+    if (rates.length && rates[rates.length - 1][0] > count) rates.pop(); // nothing was done at that rate
+    if (rates[rates.length - 1]?.[1] !== lr) rates.push([count + 1, lr]);
+  }
+
+  /** One iteration more. @param {number} wanted   1: its picture, 2: also the hazard of just these weights */
   advance(wanted, d = true, g = true) {
-    if (this.rates[this.rates.length - 1][1] !== this.lr) this.rates.push([this.count + 1, this.lr]);
+    this.turn();
     if (this.count % BACK === 0) this.checkpoint();
     this.past.clear();
     this.count++;
@@ -113,7 +122,7 @@ export class Run {
       this.note();
       if (broken) this.explain();
       if (!broken && !wanted) return false;
-      this.foresee(broken);
+      if (broken || wanted > 1 || performance.now() > this.lookedAt + LOOK) this.foresee();
       this.shown = this.picture(this.count);
       return true;
     });
@@ -155,18 +164,20 @@ export class Run {
     const broken = (/** @type {number} */ logit, /** @type {boolean} */ real) => !Number.isFinite(engine.head(logit, real));
     const why = explain(this.real(), this.fake(), sample => this.latent(sample), loss, broken, low, high);
     const words = `NaN at iteration ${this.count.toLocaleString("en-US")}: ${why.words}`;
-    this.verdict = { iteration: this.count, ...why, words };
+    const logit = why.index === null ? NaN : (why.side === "real" ? this.real() : this.fake())[why.index];
+    const { side, index } = Number.isNaN(logit) ? { side: null, index: null } : why; // a NaN of the weights is no sample's doing
+    this.verdict = { iteration: this.count, words, side, index };
   }
 
-  /** The chance that a batch of these weights ends the run, now or when the last look is old. @param {boolean} now */
-  foresee(now) {
-    const { loss, latent, batch } = this.settings, { low, high } = this, time = performance.now();
-    if (loss !== "naive" || (!now && time - this.lookedAt < LOOK)) return;
-    this.lookedAt = time;
+  /** The chance that a batch of these weights ends the run. */
+  foresee() {
+    const { loss, latent, batch } = this.settings, { low, high } = this;
+    if (loss !== "naive") return;
     this.draws ??= latent > 1 ? someNormals(DRAWS * latent) : null;
     const chance = this.draws ? sampledHazard(this.look(DRAWS, (k, j) => (this.draws ?? [])[k * latent + j]), low, high, batch)
       : gridHazard(GRID, this.look(GRID.length, k => GRID[k]), low, high, batch);
-    if (chance >= 0) this.looks.push([this.count, chance]);
+    this.chance = chance >= 0 ? chance : null;
+    this.lookedAt = performance.now();
   }
 
   // ---- pictures
@@ -194,7 +205,7 @@ export class Run {
     const fake = new Float32Array(kept.length * DIMENSION);
     kept.forEach((sample, k) => fake.set(this.samples(this.padded + sample, 1), k * DIMENSION));
     return {
-      run: this.tag, iteration, atlasAt: iteration, verdict, fakeLogits, realLogits: this.real().slice(0, batch),
+      run: this.tag, iteration, atlasAt: iteration, verdict, chance: this.chance, fakeLogits, realLogits: this.real().slice(0, batch),
       z: Float32Array.from(all, sample => along(this.latent(sample))),
       lengths: wide ? Float32Array.from(all, sample => size(this.latent(sample))) : undefined,
       real: this.samples(0, Math.min(batch, Math.max(REALS, reals))).slice(),
@@ -221,7 +232,7 @@ export class Run {
   /** One of the last iterations, as it was. @param {number} iteration */
   moment(iteration) {
     const [first, last] = this.rewind ?? [1, 0];
-    if (!this.past.size) this.again(first, last, at => this.past.set(at, this.picture(at)));
+    if (!this.past.size) this.again(first, last, at => { this.foresee(); this.past.set(at, this.picture(at)); });
     return this.past.get(Math.min(Math.max(iteration, first), last));
   }
 
@@ -231,7 +242,6 @@ export class Run {
     const [first, last] = this.rewind ?? [1, 1], at = Math.min(Math.max(iteration, first), last);
     this.again(at, at - 1);
     const rates = this.rates.filter(([from]) => from < at);
-    if (rates[rates.length - 1]?.[1] !== lr) rates.push([at, lr]);
     return new Run(this.engine, tag, { ...this.settings, loss }, lr, { at, parent: this.tag, rates });
   }
 }

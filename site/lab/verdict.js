@@ -3,7 +3,7 @@
 import { upperGamma } from "./chances.js";
 
 /** What torch calls the losses, in the engine's order. */
-const NAMES = ["matlab", "logits", "bce", "epsilon"];
+export const NAMES = ["matlab", "logits", "bce", "epsilon"];
 
 /** How rare a normal latent is. @param {ArrayLike<number>} z */
 export function rarity(z) {
@@ -33,7 +33,9 @@ export function explain(real, fake, latentOf, loss, broken, low, high) {
   for (const [side, of, logits] of /** @type {const} */ ([["real", "real", real], ["fake", "generated", fake]])) {
     const index = logits.findIndex(v => !Number.isFinite(v));
     if (index < 0) continue;
-    const words = `D's logit for ${of} sample ${index} is ${general(logits[index])}: the weights themselves overflowed.`;
+    const unknown = Number.isNaN(logits[index]), whose = !unknown ? "the" : side === "real" ? "D's" : "G's";
+    const why = `${whose} weights themselves overflowed${unknown ? " or became NaN in the step before" : ""}`;
+    const words = `D's logit for ${of} sample ${index} is ${general(logits[index])}: ${why}.`;
     return { words, side, index };
   }
   if (loss !== 0) {

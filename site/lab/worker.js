@@ -3,6 +3,7 @@
 
 import { Recorded } from "./recorded.js";
 import { DIMENSION, LOSSES, REACH, Run, WIDTH } from "./run.js";
+import { NAMES } from "./verdict.js";
 
 const TITLES = ["naive loss", "loss from the logit", "BCELoss", "log(. + 1e-8)"];
 const RATE = { name: "lr", kind: "rate", value: 1e-3, options: undefined, min: 1e-6, max: 1e-1 };
@@ -19,11 +20,12 @@ const CAP = 400_000; // iterations that one Start makes
 /** @type {any} */ let page; // its first message: the engine's bytes, the start values, the recorded runs
 /** @type {any} */ let engine; // what engine.wasm exports
 /** @type {Float32Array} */ let pulses; // some real ones
+let most = 0; // ... and the largest size of a number in 4,096 of them
 /** @type {Run} */ let run;
 /** @type {Recorded|null} */ let recorded = null; // the one on show
 /** @type {"ready"|"running"|"paused"|"ended"} */ let state = "ready";
 let tags = 0, pace = "normal", said = "", startedAt = 0; // startedAt: iterations made before the last Start
-let sent = 0, looksSent = 0; // rows and looks that the view has
+let sent = 0; // rows that the view has
 let free = true, due = false, framed = 0; // may a frame go? is one waiting? when the last one went
 let heard = 0, speed = /** @type {number|null} */ (null), counted = [0, 0]; // when the view last spoke; iterations a second
 let pending = false; // is a tick on its way?
@@ -38,12 +40,12 @@ function begin(settings, lr) {
 /** A live run comes on show, as it stands. @param {Run} next */
 function show(next) {
   if (next !== run) [state, said, speed] = ["ready", "", null];
-  [run, recorded, free, sent, looksSent] = [next, null, true, 0, 0];
+  [run, recorded, free, sent] = [next, null, true, 0];
   const { settings, low, high } = run, { loss, batch, latent, seed } = settings, naive = loss === "naive";
   postMessage({
     type: "run", run: run.tag, lr: run.rates[0][1], settings, slice: latent > 1, recorded: false, nanAt: null,
-    title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}`,
-    kind: "series", dimension: DIMENSION, unit: "mV", real: pulses, scores: true, signed: false, reach: REACH, averaged: false,
+    title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}${run.parent === null ? "" : `, forked at ${run.first.toLocaleString("en-US")}`}`,
+    kind: "series", dimension: DIMENSION, unit: "mV", real: pulses, most, scores: true, signed: false, reach: REACH, averaged: false,
     low: naive ? low : null, high: naive ? high : null, hazard: !naive ? null : latent > 1 ? "sampled" : "exact",
     parent: run.parent, forkedAt: run.parent === null ? undefined : run.first,
   });
@@ -54,13 +56,13 @@ function show(next) {
 function publish() {
   due = !free;
   if (due || recorded) return;
-  const { looks, rates } = run;
+  const { rates } = run;
   postMessage({
-    ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates, rate: run.lr,
-    looks: Float32Array.from(looks.slice(looksSent).flat()), speed, said, dead: run.dead,
+    ...run.shown, type: "frame", state, rows: run.rows.slice(sent * WIDTH, run.made * WIDTH), rates,
+    rate: run.verdict ? rates[rates.length - 1][1] : run.lr, speed, said, dead: run.dead,
     rewind: state === "running" ? null : run.rewind,
   });
-  [sent, looksSent, free, framed] = [run.made, looks.length, false, performance.now()];
+  [sent, free, framed] = [run.made, false, performance.now()];
 }
 
 // ---- the clock
@@ -80,7 +82,7 @@ function tick() {
   pending = false;
   if (state !== "running") return;
   const now = performance.now(), slow = wait() > 4, show = () => free && (slow || performance.now() > framed + FRAME);
-  while (!slow && !show() && !run.verdict && performance.now() < now + TURN) run.advance(false);
+  while (!slow && !show() && !run.verdict && performance.now() < now + TURN) run.advance(0);
   if (now - counted[0] > 500) {
     speed = (run.count - counted[1]) / (now - counted[0]) * 1000;
     counted = [now, run.count];
@@ -91,7 +93,7 @@ function tick() {
     return halt("Paused: for half a minute nobody looked.");
   }
   const wanted = show();
-  if (wanted && !run.verdict) run.advance(true);
+  if (wanted && !run.verdict) run.advance(slow ? 2 : 1);
   if (run.verdict) state = "ended";
   if (wanted || run.verdict) publish();
   tickIn(slow ? wait() : 0);
@@ -100,7 +102,7 @@ function tick() {
 /** Stop after one iteration more, which is shown. */
 function halt(words = "") {
   if (state !== "running") return;
-  if (!run.verdict) run.advance(true);
+  if (!run.verdict) run.advance(2);
   state = run.verdict ? "ended" : "paused";
   said = words;
   publish();
@@ -119,22 +121,24 @@ function meant({ settings, lr, speed: chosen }) {
 /** @param {number} lr */
 function setRate(lr) {
   run.lr = lr;
-  if (!run.made) run.rates.splice(-1, 1, [run.first, lr]);
+  if (!run.made) run.turn();
 }
 
 /** Rate and settings that an address asks for, as #lr=3e-4&seed=4&loss=naive; what no run can have is said.
  * @param {string} address */
 function readAddress(address) {
-  const given = new URLSearchParams(address.slice(1)), wrong = /** @type {string[]} */ ([]);
-  const found = /** @type {any} */ ({});
+  const given = new URLSearchParams(address.slice(1)), found = /** @type {any} */ ({});
+  const [wrong, taken] = /** @type {string[][]} */ ([[], []]);
   for (const { name, kind, value, options, min = 0, max = 0 } of [RATE, ...FIELDS]) {
-    const text = given.get(name) ?? String(value), number = Number(text), digits = kind === "rate" || /^\d+$/.test(text);
+    const asked = given.get(name) ?? String(value), text = options?.[NAMES.indexOf(asked)] ?? asked; // torch's names do too
+    const number = Number(text), digits = kind === "rate" || /^\d+$/.test(text);
     const valid = options ? options.includes(text) : digits && number >= min && number <= max;
     if (!valid) wrong.push(`${name}=${text.slice(0, 20)}`);
+    if (!valid) taken.push(`${name}=${value}`);
     found[name] = !valid ? value : options ? text : number;
   }
-  const { lr, ...settings } = found, words = `The address asks for ${wrong.join(" and ")}, which no run here can have.`;
-  return { lr, settings, note: wrong.length ? words : undefined };
+  const { lr, ...settings } = found, words = `which no run here can have: taken is ${taken.join(" and ")}.`;
+  return { lr, settings, note: wrong.length ? `The address asks for ${wrong.join(" and ")}, ${words}` : undefined };
 }
 
 // ---- what the commands do
@@ -146,8 +150,11 @@ const COMMANDS = {
     engine = new WebAssembly.Instance(new WebAssembly.Module(page.wasm)).exports;
     engine.setup(64, 1);
     engine.start(0);
-    engine.draw();
-    pulses = new Float32Array(engine.memory.buffer, engine.samples.value, 64 * DIMENSION).slice();
+    for (let batch = 0; batch < 64; batch++) {
+      engine.draw();
+      pulses = new Float32Array(engine.memory.buffer, engine.samples.value, 64 * DIMENSION).slice();
+      most = pulses.reduce((far, v) => Math.max(far, Math.abs(v)), most);
+    }
   },
   hello() {
     const { lr, settings, lives, note, records } = page;
@@ -161,12 +168,13 @@ const COMMANDS = {
     meant(choice);
     if (state === "running") return;
     [state, startedAt, counted] = ["running", run.count, [performance.now(), run.count]];
+    publish(); // so that it can be paused before its first iteration is over
     tickIn(0);
   },
   one(choice) {
     meant(choice);
     if (state === "running") return;
-    run.advance(true, choice.only !== "g", choice.only !== "d");
+    run.advance(2, choice.only !== "g", choice.only !== "d");
     state = run.verdict ? "ended" : "paused";
     publish();
   },
@@ -192,7 +200,7 @@ const COMMANDS = {
   },
   open({ id, seed }) {
     halt();
-    recorded = new Recorded(++tags, page.records[id][seed], pulses);
+    recorded = new Recorded(++tags, page.records[id][seed], pulses, most);
     postMessage(recorded.run);
     postMessage(recorded.frame);
   },

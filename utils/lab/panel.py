@@ -56,7 +56,7 @@ class Lab(anywidget.AnyWidget):
         self.stop: threading.Event | None = None  # of the thread that trains, if one does
         self.run: Run | None = None  # the live one; built when a page asks for it
         self.shown: Run | Recorded | None = None  # that one, or a recorded one
-        self.tags, self.outcomes, self.pages, self.queue = itertools.count(1), {}, 0, []
+        self.tags, self.outcomes, self.pages, self.waiting = itertools.count(1), {}, 0, set()
         self.unseen, self.heard, self.pace, self.speed = [], 0.0, "normal", None  # unseen: iterations of frames under way
         super().__init__()
         self.on_msg(lambda _, command, __: self.hear(command))
@@ -97,25 +97,30 @@ class Lab(anywidget.AnyWidget):
     def hear(self, command: dict) -> None:
         """One Command of the view. An error goes back as a sentence: nothing else would be seen."""
         self.heard, kind, tag = time.monotonic(), command.get("type"), command.get("run")
-        if kind in ("pause", "bye"):
+        self.pages -= kind == "bye"
+        if kind == "pause" or (kind == "bye" and self.pages <= 0):
             self.pause()
         if kind == "ack":  # the thread need not step aside for this
             self.unseen = [iteration for iteration in self.unseen if iteration > command.get("iteration", 0)]
             return
-        self.pages -= kind == "bye"
-        self.queue.append(kind)  # so that the thread steps aside
-        with self.lock:
-            self.queue.pop()
-            # a rate may be typed before its new run is on show
-            if kind != "hello" and (self.run is None or (kind != "rate" and tag not in (None, self.shown.tag))):
-                return
-            try:
-                getattr(self, f"_hear_{kind}", lambda command: None)(command)
-            except KeyboardInterrupt:
-                self.pause()
-            except Exception as error:
-                self.pause()
-                self._publish(stopped(error))
+        self.waiting.add(me := object())  # so that the thread steps aside
+        try:
+            with self.lock:
+                self.waiting.discard(me)
+                # a rate may be typed before its new run is on show
+                if kind != "hello" and (self.run is None or (kind != "rate" and tag not in (None, self.shown.tag))):
+                    return
+                try:
+                    getattr(self, f"_hear_{kind}", lambda command: None)(command)
+                except Exception as error:
+                    self.pause()
+                    self._publish(stopped(error))
+        except KeyboardInterrupt:  # the kernel's, while this waited or worked
+            self.waiting.discard(me)
+            self.pause()
+            if self.run and not self.running:
+                self.run.mend()
+                self._publish(stopped(KeyboardInterrupt()))
 
     def _hear_hello(self, command: dict) -> None:
         self.pages += 1
@@ -145,6 +150,7 @@ class Lab(anywidget.AnyWidget):
         # Each start has its own Event, so that a thread told to stop is never woken by the next start: that one takes over.
         self.stop = threading.Event()
         self.speed, self.started = None, self.run.count  # from where normal speed accelerates
+        self._publish()  # so that it can be paused before its first iteration is over
         if not self.threads:
             return self._work(self.run, self.stop)
         self.thread = threading.Thread(target=self._work, args=(self.run, self.stop), daemon=True, name="lab")
@@ -224,7 +230,8 @@ class Lab(anywidget.AnyWidget):
         try:
             with one_thread():
                 said = self._train(run, stop)
-        except Exception as error:
+        except (Exception, KeyboardInterrupt) as error:  # the latter where there is no thread
+            run.mend()
             said = stopped(error)
         with self.lock:
             if self.stop is stop:
@@ -237,7 +244,7 @@ class Lab(anywidget.AnyWidget):
         began = counted = time.monotonic()
         framed, drawn, before = 0.0, run.count, run.count
         while True:
-            while self.queue:  # somebody waits for the lock
+            while self.waiting:  # somebody wants the lock
                 time.sleep(0.001)
             with self.lock:
                 if self.stop is not stop:  # another run, or another Start of this one
@@ -263,6 +270,8 @@ class Lab(anywidget.AnyWidget):
         return {"slow": 0.4, "normal": 0.4 * 0.85 ** min(run.count - self.started, 100)}.get(self.pace, 0.0)
 
 
-def stopped(error: Exception) -> str:
+def stopped(error: BaseException) -> str:
+    if isinstance(error, KeyboardInterrupt):
+        return "Paused by an interrupt of the kernel."
     plain = isinstance(error, (TypeError, ValueError, OSError))
     return str(error) if plain else f"Stopped by an error: {type(error).__name__}: {error}"

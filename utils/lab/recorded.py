@@ -76,7 +76,7 @@ class Recorded:
         lows, highs = (np.stack(part, 1) for part in zip(*(trace.envelope(name) for name in QUANTITIES)))
         return self.moment(trace.iterations) | {
             "type": "frame", "state": "ended" if trace.nan_at else "paused",
-            "at": trace.iteration, "lows": lows, "highs": highs, "looks": np.zeros(0),
+            "at": trace.iteration, "lows": lows, "highs": highs,
             "rates": [[1, trace.recipe.lr]], "rate": trace.recipe.lr, "speed": None, "dead": False, "rewind": None,
         }  # fmt: skip
 

@@ -35,15 +35,16 @@ def about(tag: int, recipe: Recipe, settings: dict, title: str, **more) -> dict:
     data = load(recipe.data)
     naive, exact = recipe.loss == "matlab", recipe.latent == 1 and recipe.prior == "normal"  # only matlab's log can overflow
     exact = exact and not (recipe.grain or recipe.noise or recipe.smoothing or recipe.flips)
+    naive_once = naive and not recipe.alternating  # or G's loss after D's step is one more chance, which no row tells of
     return {
         "type": "run", "run": tag, "settings": settings, "title": title, "dimension": data.dimension, "unit": data.unit,
-        "real": data.samples[:REALS].numpy(), "recorded": False, "nanAt": None, "parent": None,
-        "lr": recipe.lr, "averaged": bool(recipe.ema),
+        "real": data.samples[:REALS].numpy(), "most": float(data.samples.abs().max()),
+        "recorded": False, "nanAt": None, "parent": None, "lr": recipe.lr, "averaged": bool(recipe.ema),
         "kind": {"pulses": "series", "digits": "image"}.get(recipe.data, "plane"),
         "low": LOWEST if naive else None, "high": HIGHEST if naive else None,
         "scores": recipe.loss in ("matlab", "logits", "bce", "epsilon", "clamp"), "signed": recipe.loss in ("hinge", "wgan"),
         "reach": 6.0 if recipe.prior == "normal" else min(6.0, (3 * recipe.latent) ** 0.5),
-        "slice": recipe.latent > 1 or recipe.grain, "hazard": ("exact" if exact else "tail") if naive else None,
+        "slice": recipe.latent > 1 or recipe.grain, "hazard": ("exact" if exact else "tail") if naive_once else None,
     } | more  # fmt: skip
 
 
@@ -64,8 +65,8 @@ class Run:
         self.first = self.count + 1
         self._turn(recipe.lr)
         self.rows = array("f")  # of all iterations, in the order of QUANTITIES
-        self.looks: list[tuple[int, float]] = []  # at the hazard: iteration, chance
-        self.next_look, self.sent = 0.0, [0, 0]  # rows and looks that the view has
+        self.chance: float | None = None  # that a batch ends the run, at the last look
+        self.next_look, self.sent = 0.0, 0  # sent: numbers of the rows that the view has
         self.pulls: deque[float] = deque(maxlen=16)  # of the generated samples looked at, the share that pulls at G
         self.verdict: dict | None = None
         self.log: dict[int, tuple] = {}  # of an iteration: the rate, and whether D and G moved
@@ -91,7 +92,7 @@ class Run:
 
     @one_thread()
     def advance(self, lr: float, wanted: int, d: bool = True, g: bool = True) -> None:
-        """One iteration more, of both networks or of one; `wanted` (2: half its atlas): picture the weights before."""
+        """One iteration more, of both networks or of one; `wanted`: picture the weights before, 2: in haste, half the atlas."""
         self._turn(lr)
         if self.count % BACK == 0 and self.count > self.states[-1][0]:
             self.states.append((self.count, copy.deepcopy(self.gan.state())))
@@ -123,20 +124,18 @@ class Run:
             why = explain(step.real_logits.detach(), step.fake_logits.detach(), step.z, self.gan.recipe)
             self.verdict = verdict(self.count, why)
         if wanted or self.verdict:
-            self._look(step)
-            self.shown = self._picture(step, 1 if self.verdict else wanted)
+            every = 1 if self.verdict else wanted
+            if every == 1 or time.perf_counter() > self.next_look:
+                self._look(step)
+            self.shown = self._picture(step, every)
 
     def _look(self, step: Step) -> None:
-        """How many samples pull at G, and the chance that a batch of these weights ends the run, unless that was just asked."""
-        began, kind = time.perf_counter(), self.facts["hazard"]
-        if began < self.next_look and not self.verdict:
-            return
+        """How many samples pull at G, and the chance that a batch of these weights ends the run."""
+        began = time.perf_counter()
         logits = step.fake_logits.detach().requires_grad_()
         (pull,) = torch.autograd.grad(self.gan.loss(step.real_logits.detach(), logits)[1], logits)
         self.pulls.append(float((len(pull) * pull.abs() > 1e-6).float().mean()))
-        with contextlib.suppress(ValueError):  # too few iterations for a tail
-            if kind and np.isfinite(chance := hazard(self.gan) if kind == "exact" else self._tail()):
-                self.looks.append((self.count, chance))
+        self.chance = self._chance()
         self.next_look = began + (REST + 1) * (time.perf_counter() - began)
 
     @property
@@ -144,9 +143,16 @@ class Run:
         """Finite but dead, as metrics.alive has it: of 16 batches at most 1 sample in 100 pulls at G."""
         return not self.verdict and len(self.pulls) == self.pulls.maxlen and np.mean(self.pulls) <= 0.01
 
+    def _chance(self) -> float | None:
+        """That a batch of the weights at hand ends the run; None where nobody can say."""
+        with contextlib.suppress(ValueError):  # too few iterations for a tail
+            kind = self.facts["hazard"]
+            chance = hazard(self.gan) if kind == "exact" else self._tail() if kind else np.nan
+            return float(chance) if np.isfinite(chance) else None
+
     def _tail(self) -> float:
-        width = len(QUANTITIES)
-        before = np.array(self.rows[-1001 * width : -width], np.float32).reshape(-1, width)  # without the batch under way
+        width, end = len(QUANTITIES), self.gan.iteration - self.first  # without the batch under way
+        before = np.array(self.rows[max(end - 1000, 0) * width : end * width], np.float32).reshape(-1, width)
         recent = dict(zip(QUANTITIES, before.T))
         sides = [(recent["fake_max"], HIGHEST), (-recent["fake_min"], -LOWEST), (-recent["real_min"], -LOWEST)]
         if self.gan.recipe.smoothing or self.gan.recipe.flips:
@@ -165,7 +171,8 @@ class Run:
         batch = dict.fromkeys(("z", "fakeLogits", "realLogits", "real", "fake"), torch.zeros(0))
         if step:
             batch, direction = self._batch(step, end, direction)
-        picture = {"run": self.tag, "iteration": at, "atlasAt": at, "verdict": end, **batch, **self._atlas(direction, every)}
+        picture = {"run": self.tag, "iteration": at, "atlasAt": at, "verdict": end, "chance": self.chance}
+        picture |= batch | self._atlas(direction, every)
         return {name: value.numpy() if isinstance(value, torch.Tensor) else value for name, value in picture.items()}
 
     def _batch(self, step: Step, end: dict | None, direction: torch.Tensor) -> tuple[dict, torch.Tensor]:
@@ -204,20 +211,26 @@ class Run:
 
     def frame(self, lr: float, running: bool, everything: bool) -> dict:
         """A Frame: what is new since the last one, or everything; `lr` is what the slider says."""
-        if everything:
-            self.sent = [0, 0]
         if self.count < self.first:
             self._turn(lr)
-        rows, looks = np.array(self.rows[self.sent[0] :]), np.array(self.looks[self.sent[1] :])
-        self.sent = [len(self.rows), len(self.looks)]
+        rows = np.array(self.rows[0 if everything else self.sent :])
+        self.sent = len(self.rows)
         state = "running" if running else "ended" if self.verdict else "paused" if self.count else "ready"
+        lr = self.rates[-1][1] if self.verdict else lr
         return self.shown | {
-            "type": "frame", "state": state, "rows": rows, "looks": looks, "rates": self.rates,
-            "rate": lr * (self.gan.optimiser_g.param_groups[0]["lr"] / self.gan.lr),  # what a warm-up leaves of it
+            "type": "frame", "state": state, "rows": rows, "rates": self.rates,
+            "rate": self.gan.rates(max(self.count, 1), lr)[0],  # G's, as a warm-up leaves it
             "dead": bool(self.dead), "rewind": None if running else self.rewind,
         }  # fmt: skip
 
     # ---- going back
+
+    @one_thread()
+    def mend(self) -> None:
+        """After an interrupt in the middle of an iteration: back behind the last one that has a row."""
+        self.count = self.first - 1 + len(self.rows) // len(QUANTITIES)
+        self.past.clear()
+        self._again(self.count + 1, self.count)
 
     def _again(self, first: int, until: int, see: Callable[[Step], None] | None = None) -> None:
         """Do the iterations up to `until` once more; `see` is shown those from `first` on."""
@@ -230,8 +243,12 @@ class Run:
     def moment(self, iteration: int) -> dict:
         """One of the last iterations as it was, as a Picture."""
         first, last = self.rewind
+
+        def see(step: Step) -> None:
+            self.past[self.gan.iteration] = self._picture(step) | {"chance": self._chance()}
+
         if not self.past:
-            self._again(first, last, lambda step: self.past.update({self.gan.iteration: self._picture(step)}))
+            self._again(first, last, see)
         return self.past[min(max(iteration, first), last)]
 
     @one_thread()
@@ -244,10 +261,11 @@ class Run:
             raise ValueError(f"A fork keeps the networks and the data, and this fix changes {' and '.join(other)}.")
         at = min(max(iteration, self.rewind[0]), self.count)
         self._again(at, at - 1)
-        return Run(tag, recipe, settings, title, self)
+        return Run(tag, recipe, settings, f"{title}, forked at {at:,}", self)
 
 
 def verdict(iteration: int, why: Explanation) -> dict:
     """A Verdict from an Explanation."""
-    side = {"real": "real", "generated": "fake"}[why.of] if why.sample is not None else None
-    return {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": side, "index": why.sample}
+    known = why.sample is not None and not np.isnan(why.logit)  # a NaN of the weights is no sample's doing
+    side, index = ({"real": "real", "generated": "fake"}[why.of], why.sample) if known else (None, None)
+    return {"iteration": iteration, "words": f"NaN at iteration {iteration:,}: {why.words}", "side": side, "index": index}

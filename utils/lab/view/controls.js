@@ -111,10 +111,10 @@ export class Controls {
     return Object.fromEntries(this.fields.map(field => [field.name, value(field)]));
   }
 
-  /** The labels of what differs from a run's settings. @param {import("./types.js").Run} run */
+  /** What differs from a run's settings: "Seed 5". @param {import("./types.js").Run} run */
   differing(run) {
     const { settings } = this, changed = this.fields.filter(({ name }) => run.settings[name] !== settings[name]);
-    return run.recorded ? [] : changed.map(({ label }) => label);
+    return run.recorded ? [] : changed.map(({ label, name }) => `${label} ${settings[name]}`);
   }
 
   /** Show these settings. @param {import("./types.js").Settings} settings */

@@ -5,16 +5,15 @@ import { PANELS, sampleOf } from "./panels.js";
 import { Plot } from "./plot.js";
 import { clamp } from "./text.js";
 
-const TURNS = 5, FAST = 100; // where frames come within so many milliseconds, one of the first five panels is drawn in each
+const TURNS = 5; // where frames come fast, one of the first five panels is drawn in each
 const COLOURS = ["ink", "paper", "grid", "muted", "g", "d", "real", "band", "cliff"]; // names in style.css
 
 export class Figure {
   /** @param {import("./view.js").View} view */
   constructor(view) {
     this.view = view;
-    this.hover = this.hit = this.pinned = null; // where one points, the dot that is near, the sample that was clicked
-    this.turn = 0; // of those panels, the one whose turn it is,
-    this.drawn = -FAST; // and when something was last drawn
+    this.hover = this.pinned = this.scene = null; // where one points, the sample that was clicked, what was last drawn
+    this.turn = 0;
     this.parts = PANELS.map(panel => this.part(panel));
     this.of = Object.fromEntries(this.parts.map(({ panel, element }) => [panel.name, element]));
     this.of.lives.hidden = true; // until there are guesses
@@ -30,11 +29,12 @@ export class Figure {
   /** One panel: its title with a tick that shows or hides it, its canvas, and what pointing at it does. */
   part(panel) {
     const title = h("span", { class: "title" }), remark = h("span", { class: "remark" });
-    const leave = () => this.point(null), redraw = () => this.view.request();
+    const leave = ({ pointerType }) => pointerType !== "touch" && this.point(null); // a tap is over before its click
+    const at = ({ offsetX: x, offsetY: y }) => this.point({ part, x, y }), redraw = () => this.view.request();
     const tick = h("input", { type: "checkbox", checked: true, "aria-label": `show ${panel.label}`, onchange: redraw });
     const canvas = h("canvas", {
       role: "img", tabindex: 0, "aria-label": panel.label, onpointerleave: leave, onblur: leave, onclick: () => this.pin(),
-      onkeydown: event => this.key(part, event), onpointermove: ({ offsetX: x, offsetY: y }) => this.point({ part, x, y }),
+      onkeydown: event => this.key(part, event), onpointermove: at, onpointerdown: at,
     });
     const element = h("figure", { class: `panel ${panel.name}` }, h("figcaption", {}, tick, title, remark), canvas);
     const part = { panel, canvas, title, remark, element, plot: new Plot(canvas) };
@@ -56,18 +56,23 @@ export class Figure {
   /** @param {string} live   is the tip read aloud? */
   point(hover, live = "off") {
     this.hover = hover;
-    this.hit &&= hover && this.hit;
     this.tip.setAttribute("aria-live", live);
     this.tip.hidden ||= !hover;
     this.view.request();
   }
 
+  /** The dot where one points. */
+  get near() {
+    const { part, x, y } = this.hover ?? {}, far = spot => Math.hypot(spot.x - x, spot.y - y);
+    return part?.plot.spots.filter(spot => far(spot) < 22).sort((a, b) => far(a) - far(b))[0];
+  }
+
   /** A click on a sample's dot keeps it in the picture; a click elsewhere lets it go. */
   pin() {
-    const scene = this.view.scene(), { side, index } = this.hit ?? {};
+    const { side, index } = this.near ?? {};
     this.pinned = null;
-    if (scene && side) {
-      const { picture, run } = scene, sample = sampleOf(picture, run, side, index);
+    if (side) {
+      const { picture, run } = this.scene, sample = sampleOf(picture, run, side, index);
       this.pinned = { side, index, iteration: picture.iteration, sample, logit: picture[`${side}Logits`][index] };
     }
     this.view.request();
@@ -93,13 +98,12 @@ export class Figure {
 
   /** Draw what can be seen: all of it, unless frames come fast. */
   draw(scene) {
-    const now = performance.now(), resting = scene.running && now - this.drawn < FAST ? TURNS : 0;
+    this.scene = scene;
     this.of.lives.hidden = scene.guesses.length < 2;
     this.turn = (this.turn + 1) % TURNS;
-    this.drawn = now;
     for (const [k, part] of this.parts.entries()) {
       const { panel, canvas, plot, remark } = part;
-      if (k < resting && k !== this.turn && part !== this.hover?.part) continue;
+      if (scene.fast && k < TURNS && k !== this.turn && part !== this.hover?.part) continue;
       part.words = canvas.clientWidth && canvas.clientHeight ? panel.draw(plot, scene) : null;
       if (part.words && remark.textContent !== plot.remark) remark.textContent = plot.remark;
     }
@@ -116,8 +120,7 @@ export class Figure {
 
   /** Numbers where one points: of the dot that is near, else of the place. */
   cross(scene, { part: { panel, plot, canvas, element }, x, y }) {
-    const { tip } = this, { box } = plot, far = spot => Math.hypot(spot.x - x, spot.y - y);
-    const near = this.hit = plot.spots.filter(spot => far(spot) < 22).sort((a, b) => far(a) - far(b))[0];
+    const { tip, near } = this, { box } = plot;
     const words = near ? panel.spot(scene, near) : panel.read?.(scene, ...plot.values(x, y));
     tip.hidden = !words;
     if (!words) return;

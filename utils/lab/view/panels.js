@@ -2,7 +2,7 @@
 // what it shows. `read(scene, x, y)`: what stands at a place, `spot(scene, dot)`: at a dot that is near. scene: see view.js.
 
 import { QUANTITIES } from "./series.js";
-import { clamp, guessesText, median, short, whole } from "./text.js";
+import { clamp, guessesText, median, plain, short, whole } from "./text.js";
 
 const DASHED = [7, 6], DOTTED = [0.1, 5], TILES = { wide: 4, high: 3 };
 
@@ -13,7 +13,7 @@ function stepUp(v) {
 }
 /** The largest finite size of some numbers. */
 const biggest = values => values.reduce((most, v) => (Math.abs(v) > most && Math.abs(v) < Infinity ? Math.abs(v) : most), 0);
-const realReach = run => run.most ??= biggest(run.real) || 1;
+const realReach = run => run.most || 1;
 /** Row k of a (rows, width) array. */
 const row = (rows, k, width) => rows.subarray(k * width, (k + 1) * width);
 
@@ -79,7 +79,7 @@ function curves({ name, title, lines, axis, ghosts }) {
     },
     read({ series, run, until }, x) {
       const entries = series.between(1, until), entry = entries.find(({ at }) => at >= Math.round(x)) ?? entries.at(-1);
-      return entry && !missing(run) ? `iteration ${whole(entry.at)}\n${reading(entry, "\n")}` : "";
+      return entry && !missing(run) && x > (run.forkedAt ?? 0) - 0.5 ? `iteration ${whole(entry.at)}\n${reading(entry, "\n")}` : "";
     },
   };
 }
@@ -95,13 +95,14 @@ function reach(run, drawn) {
 
 /** The sample that is marked, and why: it was clicked, it ended the run, or D likes it best. */
 function marked({ run, picture, pinned }, side) {
-  const { verdict, fakeLogits } = picture, { sample, index, iteration, logit } = pinned ?? {};
-  if (pinned?.side === side)
-    return { sample, special: true, why: `sample ${index} of iteration ${whole(iteration)}, logit ${short(logit)}` };
+  const { verdict, fakeLogits } = picture, clicked = pinned?.side === side && pinned, { sample, index } = clicked || {};
+  const words = clicked && `sample ${index} of iteration ${whole(clicked.iteration)}, logit ${short(clicked.logit)}`;
+  if (sample) return { sample, special: true, why: words };
   if (verdict?.side === side)
     return { sample: sampleOf(picture, run, side, verdict.index), special: true, why: `sample ${verdict.index} ended the run` };
   const best = side === "fake" ? fakeLogits.indexOf(Math.max(...fakeLogits)) : -1;
-  return { sample: sampleOf(picture, run, side, best), special: false, why: "marked: D's favourite" };
+  const why = words ? `${words}, was not sent; marked: D's favourite` : "marked: D's favourite";
+  return { sample: sampleOf(picture, run, side, best), special: false, why };
 }
 
 /** Curves over time, on an axis that lets generated ones be loud: a band says where the real ones are. */
@@ -241,7 +242,7 @@ const lives = {
     for (const [k, count] of bars) plot.area([10 ** (k / 5), 0], [10 ** ((k + 1) / 5), count], theme.real);
     for (const guess of guesses) plot.level("x", guess, { colour: theme.g, alpha: 0.6 });
     if (nanAt) plot.level("x", nanAt, { colour: theme.cliff, dash: DOTTED, width: 3 }, `NaN at ${whole(nanAt)}`);
-    const middle = lives.length ? `, median ${whole(median(lives))}` : "";
+    const middle = lives.length ? `, median ${plain(median(lives))}` : "";
     return () => `${guessesText(guesses)}; ${lives.length} recorded lives${middle}`;
   },
 };

@@ -3,7 +3,7 @@
 import { allow, button, h } from "./controls.js";
 import { clamp, whole } from "./text.js";
 
-const PACE = { slow: 400, normal: 120, fast: 40 }, LAST = 40; // milliseconds a step when played; iterations when zoomed
+const PACE = { slow: 400, normal: 120, fast: 40 }, LAST = 40, LATE = 300; // milliseconds a step when played; iterations when zoomed; milliseconds
 
 export class Past {
   /** @param {import("./view.js").View} view */
@@ -53,6 +53,7 @@ export class Past {
     if (position === null || position === frame.iteration) this.picture = frame;
     else if (this.asked === null && position !== this.picture.iteration) {
       this.asked = position;
+      this.askedAt = performance.now();
       this.view.send({ type: "scrub", run: run.run, iteration: position });
     }
     this.view.request();
@@ -91,20 +92,22 @@ export class Past {
 
   /** The iterations on the axis: the last ones if one of them is shown; else all, in steps, so that it stands still. */
   window(run, end) {
-    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0, last = Math.max(end - LAST, start, 0);
-    if (this.position > last) return [last + 0.5, end + 1];
-    if (run.recorded) return [1, Math.max(end * 1.03, 4)];
+    const start = run.forkedAt ? Math.max(run.forkedAt - LAST, 0) : 0, last = end - LAST;
+    if (last > start && this.position > last) return [last + 0.5, end + 1];
+    const far = run.recorded ? this.position : Math.max(end, run.forkedAt ?? 0); // a record does not tell its end before
     let span = 16;
-    while (start + 0.96 * span < end) span *= 1.5;
+    while (start + 0.96 * span < far) span *= 1.5;
     return [start + (span < 100 ? 0.5 : 0), start + span];
   }
 
   /** @param {string} of   " of 4,844", or nothing where that would tell the end */
   draw(of, latest, canFork) {
-    const most = Math.max(this.stops.length - 1, 0), words = `iteration ${whole(this.position ?? latest)}`;
+    const most = Math.max(this.stops.length - 1, 0), at = whole(this.position ?? latest);
+    const late = this.asked !== null && performance.now() > this.askedAt + LATE;
+    const words = late ? `computing iteration ${at} …` : `iteration ${at}${of}`;
     Object.assign(this.slider, { max: most, value: Math.max(this.at, 0), disabled: !most });
     this.slider.setAttribute("aria-valuetext", words);
-    this.where.textContent = words + of;
+    this.where.textContent = words;
     allow(this.play, most);
     allow(this.fork, canFork);
   }

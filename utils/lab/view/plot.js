@@ -10,6 +10,9 @@ function scale([low, high, knee], start, end) {
   return v => start + unit * (bend(v, knee) - from);
 }
 
+/** A number beside an axis, where there is room for five characters. */
+const brief = v => (Math.abs(v) >= 1000 && Math.abs(v) < 1e5 ? `${short(v / 1000)}k` : short(v));
+
 /** Round numbers on an axis, about `count` of them if it is linear. */
 function ticks([low, high, knee], count) {
   if (knee) {
@@ -73,7 +76,7 @@ export class Plot {
       const at = this.y(v);
       this.path([[left, at], [right, at]], { colour: grid, width: 1 });
       pen.fillStyle = muted;
-      if (last - at > size) pen.fillText(short(v), left - size * 0.4, last = at);
+      if (last - at > size) pen.fillText(brief(v), left - size * 0.4, last = at);
     }
     last = -Infinity;
     pen.textAlign = "center";

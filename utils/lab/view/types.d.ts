@@ -43,7 +43,7 @@ export interface Run {
   title: string; // one line: "pulses, no fix, batch 64, seed 0"
   kind: "series" | "image" | "plane"; // samples are curves over time, square images, or points in the plane
   dimension: number; unit: string; // numbers a sample: 64, 64, 2; "mV"
-  real: Float32Array; // (any, dimension) real samples: they set the axes
+  real: Float32Array; most: number; // (any, dimension) real samples; the largest size of a number in all: it sets the axes
   low: number | null; high: number | null; // the cliffs, as logits; null if this loss has none
   scores: boolean; // false: this loss gives no probabilities, so no scores are shown
   signed: boolean; // the loss passes 0: symlog axis instead of log
@@ -55,7 +55,6 @@ export interface Run {
   stops?: Float32Array; // of a recorded run: iterations that `scrub` can show, ascending
   parent: number | null; // tag of the run it was forked from, and ...
   forkedAt?: number; // ... the iteration whose weights both shared: the child's first row is this iteration
-  most?: number; // the largest size of a real number (the view's own)
 }
 
 /** One iteration as a picture: part of each frame, and the answer to `scrub` (then alone, type "moment"). */
@@ -73,6 +72,7 @@ export interface Picture {
   heat?: Float32Array; box?: Float32Array; // "plane" only: D's logit on a square grid, from the lowest y, over [x0, x1, y0, y1]
   cloud?: Float32Array; // "plane" only: (any, 2) more generated points than the batch has
   verdict: Verdict | null; // of the fatal iteration
+  chance?: number | null; // that a batch of these weights kills the run; in a frame as it was when it was last looked at
 }
 export interface Verdict {
   iteration: number; words: string; // the sentence: term, sample, logit, why, how rare its latent is
@@ -87,7 +87,6 @@ export interface Frame extends Picture {
   rows?: Float32Array; // (new, 9) since the last frame, in the order of series.js; of a recorded run, instead of these ...
   lows?: Float32Array; highs?: Float32Array; // (new, 9) ... the extremes of the iterations that each of its rows stands for ...
   at?: Float32Array; // (new,) ... and the last one of these; without it rows are consecutive and end at `iteration`
-  looks: Float32Array; // (any, 2) since the last frame: an iteration, and the chance that its batch kills the run
   rates: [number, number][]; // history: [iteration from which, rate], first [1, lr]
   rate: number; // the rate in force at this iteration (the slider's times warm-up or anneal)
   speed: number | null; // iterations a second

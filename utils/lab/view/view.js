@@ -11,7 +11,7 @@ import { chance, clamp, guessesText, ratesText, rateText, score, short, whole } 
 /** @typedef {import("./types.js").Run} Run */
 
 const GHOSTS = 3, ROWS = 12; // earlier runs in the picture, and in the table
-const TELL = 200; // milliseconds from words to words while a run goes on
+const FAST = 100, TELL = 200; // milliseconds: frames that come within so many come fast; then from words to words
 const HAZARD = "chance that the next batch kills this run";
 const FOUND = { tail: "estimated from the tail of recent batches", sampled: "estimated from sampled draws" };
 
@@ -25,12 +25,12 @@ export class View {
     this.frame = this.unanswered = /** @type {Frame} */ (null);
     this.controls = /** @type {Controls} */ (null);
     this.series = new Series();
-    this.hazards = []; // [iteration, chance]
-    this.ghosts = []; // earlier runs: {run, series}
+    this.ghosts = []; // earlier runs: {run, series, lr}, the last rate of each
     this.outcomes = []; // lines of the table
     this.guesses = new Map(); // of each run that was here
     this.said = "";
-    this.told = -TELL; // when words were last changed
+    this.told = this.taken = -TELL; // when words were last changed, when the last frame came,
+    this.fast = false; // and do they come fast?
     this.over = new AbortController(); // ends all listeners at once
     this.guess = new Guess(() => this.answered());
     this.past = new Past(this);
@@ -85,7 +85,7 @@ export class View {
     return wrong ? null : { settings, lr: Number(rate.value), speed };
   }
 
-  rate(lr) { if (this.run && !this.controls.wrong) this.send({ type: "rate", run: this.run.run, lr }); }
+  rate(lr) { if (this.run && this.controls.rate.validity.valid) this.send({ type: "rate", run: this.run.run, lr }); }
 
   /** A guess was made or declined: the picture may be seen, as soon as there is one. */
   answered() {
@@ -140,12 +140,12 @@ export class View {
   enter(run) {
     const { run: old, frame } = this;
     if (old && old.run !== run.run && !old.recorded) {
-      const left = frame?.iteration && frame.state !== "ended" && !run.recorded;
-      if (left) this.note(`none by ${whole(frame.iteration)}${frame.dead ? ", but dead" : ""}`);
-      if (this.series.last) this.ghosts.push({ run: old, series: this.series });
+      const made = this.series.last, left = made && frame.state !== "ended" && !run.recorded;
+      if (left) this.note(`none by ${whole(made)}${frame.dead ? ", but dead" : ""}`);
+      if (made) this.ghosts.push({ run: old, series: this.series, lr: frame.rates.at(-1)[1] });
     }
-    this.ghosts = this.ghosts.filter(ghost => ghost.run.run !== run.run).slice(-GHOSTS);
-    Object.assign(this, { run, frame: null, series: new Series(), hazards: [], said: old ? "" : this.said });
+    this.ghosts = this.ghosts.filter(ghost => ghost.run.run !== run.run).slice(-GHOSTS - 1); // this one may come back
+    Object.assign(this, { run, frame: null, series: new Series(), said: old ? "" : this.said });
     this.figure.show(run);
     this.past.forget();
     this.root.classList.toggle("recorded", run.recorded);
@@ -157,16 +157,15 @@ export class View {
 
   /** New rows and the latest batch. @param {Frame} frame */
   take(frame) {
-    const { run } = this;
+    const { run } = this, now = performance.now();
     if (frame.state !== this.frame?.state) this.told = -TELL;
-    this.frame = frame;
+    this.fast = frame.state === "running" && now - this.taken < FAST;
+    Object.assign(this, { frame, taken: now });
     run.lr = frame.rates[0][1]; // another one, if the slider moves before the first iteration
-    this.guess.task.textContent = this.headline;
     this.root.classList.toggle("asking", !this.guess.asked);
     if (!frame.quiet) this.unanswered = frame;
     this.series.append(frame);
     if (this.series.last && !run.recorded) this.begin();
-    for (let k = 0; k < frame.looks.length; k += 2) this.hazards.push([frame.looks[k], frame.looks[k + 1]]);
     if (frame.said || frame.state === "running") this.said = frame.said ?? "";
     this.past.take(frame, run);
     if (frame.state === "ended" && !run.recorded) this.note(`NaN at ${whole(frame.verdict?.iteration ?? frame.iteration)}`);
@@ -193,19 +192,21 @@ export class View {
   draw() {
     const scene = this.scene();
     if (scene && this.guess.asked) this.figure.draw(scene); // it reads sizes: before words change, or all is laid out twice
-    if (!scene?.running || performance.now() > this.told + TELL) this.tell(scene);
+    if (!this.fast || performance.now() > this.told + TELL) this.tell(scene);
   }
 
   /** All words and numbers around the picture, and its description. */
   tell(scene) {
-    const { frame, run } = this, words = this.sentence(scene);
+    const { frame, run, controls } = this, changed = frame && !controls.wrong ? controls.differing(run).join(", ") : "";
+    const words = this.sentence(scene, changed);
     this.told = performance.now();
     if (this.verdict.textContent !== words) this.verdict.textContent = words; // it is read aloud
-    this.controls?.enable(frame?.state);
+    controls?.enable(frame?.state);
     if (!scene) return;
+    this.guess.task.textContent = changed ? `${this.headline}, with ${changed}` : this.headline;
     const place = scene.nanAt ? `NaN at iteration ${whole(scene.nanAt)}` : `iteration ${whole(scene.until)}`;
     if (this.guess.asked) this.figure.describe(`${this.headline}, ${place}.`);
-    const p = this.hazards.findLast(([at]) => at <= (scene.cursor ?? scene.until))?.[1];
+    const p = scene.picture.chance;
     this.chance.textContent = chance(p);
     this.chance.style.setProperty("--grow", String(p > 0 ? clamp(1 + Math.log10(p) / 4, 0, 1) : 0)); // from 1e-4 on
     this.facts.textContent = this.status();
@@ -221,19 +222,20 @@ export class View {
     const until = run.recorded ? past.position : series.last, running = frame.state === "running";
     const end = run.recorded ? run.nanAt : frame.state === "ended" ? frame.verdict?.iteration ?? frame.iteration : null;
     const nanAt = end && end <= until ? end : null, guesses = this.guesses.get(run.run) ?? [];
-    const name = old => (old.lr === run.lr ? `${old.settings[this.lab?.fork]}` : rateText(old.lr));
-    const ghosts = this.ghosts.map(({ run: old, series: rows }) => (
-      { series: rows, name: name(old), faint: old.run === run.parent ? 0.6 : 0.3 }));
+    const ghosts = this.ghosts.slice(-GHOSTS).map(({ run: old, series: rows, lr }) => ({
+      series: rows, faint: old.run === run.parent ? 0.6 : 0.3,
+      name: lr === frame.rates.at(-1)[1] ? `${old.settings[this.lab?.fork]}` : rateText(lr) }));
     return {
-      theme: this.theme ??= figure.colours(this.root), run, series, picture: past.picture, until, nanAt, guesses, running,
+      theme: this.theme ??= figure.colours(this.root), run, series, picture: past.picture, until, nanAt, guesses, running, fast: this.fast,
       ghosts: run.recorded ? [] : ghosts, x: past.window(run, series.last), cursor: past.position, pinned: figure.pinned,
       lowest: figure.lowest, narrow: this.root.clientWidth < 700,
       lives: nanAt ? this.lives(run) : [], // these would tell the answer before
     };
   }
 
-  /** The recorded lives of runs like this one. @param {Run} run */
+  /** The recorded lives of runs like this one, at one rate from the beginning. @param {Run} run */
   lives(run) {
+    if (this.frame.rates.length > 1 || run.parent !== null) return [];
     const same = settings => Object.entries(settings).every(([name, value]) => run.settings[name] === value);
     return this.lab?.lives.find(({ lr, settings }) => lr === run.lr && same(settings))?.iterations ?? [];
   }
@@ -249,24 +251,24 @@ export class View {
     const at = name => short(row?.high[QUANTITIES.indexOf(name)] ?? NaN);
     return [
       this.controls.differing(run).length && run.title, frame.state,
-      `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(frame.rate)}`,
+      `iteration ${whole(frame.iteration)}`, `rate in force ${rateText(Number(frame.rate.toPrecision(6)))}`,
       frame.state === "running" && frame.speed && `${whole(frame.speed)} iterations/s`,
       row && `generated logits ${at("fake_min")} to ${at("fake_max")}`,
     ].filter(Boolean).join(" · ");
   }
 
   /** What matters most just now. */
-  sentence(scene) {
-    const { controls, frame } = this, changed = frame ? controls.differing(this.run) : [];
+  sentence(scene, changed) {
+    const { controls, frame } = this;
     if (controls?.wrong) return controls.wrong.validationMessage;
     if (!scene || !frame) return this.said;
     if (!this.guess.asked) return "Predict first, or press No guess.";
     const { run, nanAt, guesses, running } = scene, { verdict } = frame;
     const end = nanAt ? [verdict?.words ?? `NaN at iteration ${whole(nanAt)}.`, score(guesses, nanAt)]
       : [frame.dead && "Finite but dead: G gets no gradient any more."];
-    const stale = changed.length > 0 && frame.iteration > 0 && `${changed.join(", ")} changed: Start begins a new run.`;
+    const stale = changed && frame.iteration > 0 && `${changed}: ${running ? "Pause, then " : ""}Start begins a new run.`;
     const idle = run.recorded ? "Press Play, or drag the iteration."
-      : running ? "Running." : frame.iteration ? "Paused." : "Press Start.";
+      : running ? "Running." : this.series.last ? "Paused." : "Press Start.";
     return [...end, this.said, stale].filter(Boolean).join(" ") || idle;
   }
 

@@ -9,14 +9,25 @@ const attach = (message, buffers) => message.arrays.reduce((full, name, k) => {
   return { ...full, [name]: new Float32Array(buffer.slice(byteOffset, byteOffset + byteLength)) };
 }, message);
 
+const GONE = "The kernel that this lab belongs to has gone: run its cell again.";
+
 export default {
   /** @param {{model: any, el: HTMLElement}} context */
   render({ model, el }) {
-    const view = new View(el, command => model.send(command));
-    const hear = (message, buffers) => view.receive(attach(message, buffers));
+    const send = command => {
+      try {
+        model.send(command);
+      } catch {
+        queueMicrotask(() => view.fail(GONE)); // the first command is sent while the view is made
+      }
+    };
+    const view = new View(el, send), hear = (message, buffers) => view.receive(attach(message, buffers));
+    const ask = () => send({ type: "ack", run: 0, iteration: -1 }); // does anybody hear?
     model.on("msg:custom", hear);
+    model.on("comm_live_update", ask);
     return () => {
       model.off("msg:custom", hear);
+      model.off("comm_live_update", ask);
       view.destroy();
     };
   },
