@@ -819,15 +819,14 @@ def test_an_interrupt_of_the_kernel_pauses_and_breaks_nothing(new, monkeypatch, 
 
 
 class Interrupted:
-    """A lock at which whoever waits is interrupted."""
+    """A lock at which the main thread is interrupted while it waits."""
 
     def __init__(self, lock):
         self.lock = lock
 
-    def acquire(self):
-        raise KeyboardInterrupt
-
     def __enter__(self):
+        if threading.current_thread() is threading.main_thread():
+            raise KeyboardInterrupt
         return self.lock.__enter__()
 
     def __exit__(self, *error):

@@ -78,10 +78,9 @@ def _overflowed(logit: torch.Tensor, of: str, recipe: Recipe) -> str:
     """What is behind a logit that is not finite; of a NaN it is known where it begins, as real samples do not pass G."""
     if not logit.isnan():
         return "the weights themselves overflowed"
-    if of == "real":
-        return "D's weights themselves overflowed or became NaN in the step before"
-    unseen = ", perhaps of the loss that it takes after D's step, which no row holds" if recipe.alternating else ""
-    return f"G's weights themselves overflowed or became NaN in the step before{unseen}"
+    words = f"{'D' if of == 'real' else 'G'}'s weights themselves overflowed or became NaN in the step before"
+    unseen = of != "real" and recipe.alternating
+    return words + (", perhaps of the loss that it takes after D's step, which no row holds" if unseen else "")
 
 
 def _terms(real_logits, fake_logits, recipe, flipped) -> list[tuple]:
