@@ -475,3 +475,20 @@ def test_the_phase_portrait_in_a_browser(browser, server):
     image.scroll_into_view_if_needed()
     page.screenshot(path=ARTEFACTS / "portrait.png")
     page.close()
+
+
+def test_a_lab_whose_kernel_was_restarted_says_so(lab_page):
+    from playwright.sync_api import expect
+
+    lab = TheLab(lab_page)
+    gate = lab.root.get_by_role("button", name="No guess")
+    if gate.count():
+        gate.click()
+    lab.root.get_by_role("combobox", name="Show").select_option("live run")
+    lab.rate("1e-5")
+    lab.press("Reset")
+    lab.press("Start")
+    expect(lab.facts).to_contain_text("running")
+    lab_page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+    expect(lab.verdict).to_contain_text("has gone: run its cell again")
+    assert lab.root.get_by_role("button", name="Start").is_disabled() and lab_page.failures == []
