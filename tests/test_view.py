@@ -208,8 +208,8 @@ def test_numbers_are_written_as_people_say_them(engine):
     factors = ["you 100, it was 14: a factor of 7.", "you 14, it was 14: exactly right.", "you 20, it was 14: a factor of 1.4."]
     many = "2 guesses, median 266.5; nearest 33, it was 14: a factor of 2.4."
     assert compared == [*(f"Guess: {one}" for one in factors), many, ""]
-    chances = engine.page.evaluate("() => [0.153, 0.0763, 1e-4, 0.997].map(parts.chance)")
-    assert chances == ["15 %", "7.6 %", "1 in 10,000", "> 99 %"]
+    chances = engine.page.evaluate("() => [0.153, 0.0763, 1e-4, 0.997, 0, null, undefined].map(parts.chance)")
+    assert chances == ["15 %", "7.6 %", "1 in 10,000", "> 99 %", "below 1 in a billion", "–", "–"]
     assert engine.page.evaluate("() => [3e-4, 0.1, 0.00123456789].map(parts.rateText)") == ["3e-4", "1e-1", "1.23456789e-3"]
     assert engine.page.evaluate("() => parts.ratesText([[1, 1e-4], [812, 1e-3]])") == "1e-4, then 1e-3 at 812"
     many = engine.page.evaluate("() => parts.ratesText(Array.from({length: 50}, (_, k) => [k + 1, (100 + k) / 1e5]))")

@@ -23,7 +23,7 @@ export function short(v) {
 
 /** A chance in words that a class can read: "15 %", "1 in 12,000". */
 export function chance(p) {
-  if (!(p >= 0)) return "–";
+  if (p === null || !(p >= 0)) return "–";
   if (p > 0.99) return p === 1 ? "100 %" : "> 99 %";
   if (p >= 0.001) return `${p >= 0.1 ? Math.round(100 * p) : Number((100 * p).toPrecision(2))} %`;
   return p < 1e-9 ? "below 1 in a billion" : `1 in ${whole(Number((1 / p).toPrecision(2)))}`;
