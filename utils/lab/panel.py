@@ -24,7 +24,7 @@ from utils.sweep import DATA
 
 FRAME, SILENCE = 0.045, 25.0  # seconds between two frames at least, 22 a second; after which nobody seems to look
 AHEAD, ASK = 16, 8  # frames under way at most; one in 8 wants an answer, which costs kernel, server and page more than a frame
-EVERY = 7  # iterations from frame to frame at least, unless they take long or wait: a frame costs a third of one
+EVERY = 5  # iterations from frame to frame at least, unless they take long or wait: a frame costs a third of one
 IN_TURN = 15.0  # seconds that Start runs for where no thread can update the view
 ASLEEP = "If no lab stands below, its kernel has gone: run this cell again."
 # JupyterLab shows the sentence only where no live view follows, and then instead of its own "model not found".
