@@ -818,6 +818,19 @@ def test_an_interrupt_of_the_kernel_pauses_and_breaks_nothing(new, monkeypatch, 
     np.testing.assert_array_equal(rows(page), np.stack([getattr(trace, name) for name in QUANTITIES], 1))
 
 
+def test_an_error_that_comes_again_when_the_iterations_are_repeated_ends_the_run_too(new, monkeypatch):
+    page = new(SMALL)
+    page.press("one")
+
+    def update(*_):
+        raise ValueError("it never works")
+
+    monkeypatch.setattr(GAN, "update", update)
+    page.press("start")
+    page.lab.join()
+    assert not page.lab.running and page.last("frame")["said"] == "it never works"
+
+
 class Interrupted:
     """A lock at which the main thread is interrupted while it waits."""
 

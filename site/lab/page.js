@@ -12,7 +12,7 @@ function startLab(root, { worker: code, wasm, lives }, records) {
   const view = new View(root, command => worker.postMessage(command));
   worker.onmessage = ({ data }) => {
     view.receive(data);
-    if (view.run) writeAddress(view.run);
+    if (data.type === "run" || data.iteration === 0) writeAddress(view.run); // later it says the same
   };
   worker.onerror = ({ message }) => view.fail(`The engine stopped: ${message}. Load the page again.`);
   addEventListener("hashchange", () => location.reload()); // somebody typed another run into the address

@@ -103,14 +103,13 @@ export class Run {
   }
 
   /** The rate from the next iteration on. */
-  turn(lr = this.lr) {
-    const { rates, count } = this;
-    this.lr = lr;
+  turn() {
+    const { rates, count, lr } = this;
     if (rates.length && rates[rates.length - 1][0] > count) rates.pop(); // nothing was done at that rate
     if (rates[rates.length - 1]?.[1] !== lr) rates.push([count + 1, lr]);
   }
 
-  /** One iteration more. @param {number} wanted   1: its picture, 2: also the hazard of just these weights */
+  /** One iteration more. @param {number} wanted   is its picture? 2: in haste, the hazard may be an older one */
   advance(wanted, d = true, g = true) {
     this.turn();
     if (this.count % BACK === 0) this.checkpoint();
@@ -122,7 +121,7 @@ export class Run {
       this.note();
       if (broken) this.explain();
       if (!broken && !wanted) return false;
-      if (broken || wanted > 1 || performance.now() > this.lookedAt + LOOK) this.foresee();
+      if (broken || wanted === 1 || performance.now() > this.lookedAt + LOOK) this.foresee();
       this.shown = this.picture(this.count);
       return true;
     });

@@ -42,9 +42,10 @@ function show(next) {
   if (next !== run) [state, said, speed] = ["ready", "", null];
   [run, recorded, free, sent] = [next, null, true, 0];
   const { settings, low, high } = run, { loss, batch, latent, seed } = settings, naive = loss === "naive";
+  const forked = run.parent === null ? "" : `, forked at ${run.first.toLocaleString("en-US")}`;
   postMessage({
     type: "run", run: run.tag, lr: run.rates[0][1], settings, slice: latent > 1, recorded: false, nanAt: null,
-    title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}${run.parent === null ? "" : `, forked at ${run.first.toLocaleString("en-US")}`}`,
+    title: `${TITLES[LOSSES.indexOf(loss)]}, batch ${batch}, ${latent > 1 ? `latent ${latent}, ` : ""}seed ${seed}${forked}`,
     kind: "series", dimension: DIMENSION, unit: "mV", real: pulses, most, scores: true, signed: false, reach: REACH, averaged: false,
     low: naive ? low : null, high: naive ? high : null, hazard: !naive ? null : latent > 1 ? "sampled" : "exact",
     parent: run.parent, forkedAt: run.parent === null ? undefined : run.first,
@@ -93,7 +94,7 @@ function tick() {
     return halt("Paused: for half a minute nobody looked.");
   }
   const wanted = show();
-  if (wanted && !run.verdict) run.advance(slow ? 2 : 1);
+  if (wanted && !run.verdict) run.advance(slow ? 1 : 2);
   if (run.verdict) state = "ended";
   if (wanted || run.verdict) publish();
   tickIn(slow ? wait() : 0);
@@ -102,7 +103,7 @@ function tick() {
 /** Stop after one iteration more, which is shown. */
 function halt(words = "") {
   if (state !== "running") return;
-  if (!run.verdict) run.advance(2);
+  if (!run.verdict) run.advance(1);
   state = run.verdict ? "ended" : "paused";
   said = words;
   publish();
@@ -133,8 +134,10 @@ function readAddress(address) {
     const asked = given.get(name) ?? String(value), text = options?.[NAMES.indexOf(asked)] ?? asked; // torch's names do too
     const number = Number(text), digits = kind === "rate" || /^\d+$/.test(text);
     const valid = options ? options.includes(text) : digits && number >= min && number <= max;
-    if (!valid) wrong.push(`${name}=${text.slice(0, 20)}`);
-    if (!valid) taken.push(`${name}=${value}`);
+    if (!valid) {
+      wrong.push(`${name}=${text.slice(0, 20)}`);
+      taken.push(`${name}=${value}`);
+    }
     found[name] = !valid ? value : options ? text : number;
   }
   const { lr, ...settings } = found, words = `which no run here can have: taken is ${taken.join(" and ")}.`;
@@ -174,7 +177,7 @@ const COMMANDS = {
   one(choice) {
     meant(choice);
     if (state === "running") return;
-    run.advance(2, choice.only !== "g", choice.only !== "d");
+    run.advance(1, choice.only !== "g", choice.only !== "d");
     state = run.verdict ? "ended" : "paused";
     publish();
   },

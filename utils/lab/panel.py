@@ -230,8 +230,9 @@ class Lab(anywidget.AnyWidget):
         try:
             with one_thread():
                 said = self._train(run, stop)
-        except (Exception, KeyboardInterrupt) as error:  # the latter where there is no thread
-            run.mend()
+        except (Exception, KeyboardInterrupt) as error:
+            if isinstance(error, KeyboardInterrupt):  # where there is no thread
+                run.mend()
             said = stopped(error)
         with self.lock:
             if self.stop is stop:

@@ -216,10 +216,9 @@ class Run:
         rows = np.array(self.rows[0 if everything else self.sent :])
         self.sent = len(self.rows)
         state = "running" if running else "ended" if self.verdict else "paused" if self.count else "ready"
-        lr = self.rates[-1][1] if self.verdict else lr
         return self.shown | {
             "type": "frame", "state": state, "rows": rows, "rates": self.rates,
-            "rate": self.gan.rates(max(self.count, 1), lr)[0],  # G's, as a warm-up leaves it
+            "rate": self.gan.rates(max(self.count, 1), self.rates[-1][1] if self.verdict else lr)[0],  # as a warm-up leaves G's
             "dead": bool(self.dead), "rewind": None if running else self.rewind,
         }  # fmt: skip
 
